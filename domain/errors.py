@@ -1,0 +1,231 @@
+"""What can be refused, and why: each leaf carries a code that never changes and reads as a sentence.
+
+The HTTP adapter maps every leaf in its one error table; nothing else translates errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class DomainError(Exception):
+    """The base of everything the core refuses; `str()` is the sentence a caller may read."""
+
+    code: ClassVar[str] = "domain_error"
+
+
+class InvalidInput(DomainError):
+    """A caller's value breaks a rule; `details` names each field and what would be right."""
+
+    code = "invalid_input"
+
+    def __init__(self, *details: tuple[str, str]) -> None:
+        """Take (field, message) pairs, e.g. `("limit", "must be a whole number from 1 to 100")`."""
+        self.details: Sequence[tuple[str, str]] = details
+        super().__init__("; ".join(f"{field}: {message}" for field, message in details))
+
+
+class ConnectionNotFound(DomainError):
+    """No such connection, or it belongs to another company: the two cannot be told apart."""
+
+    code = "connection_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("Connection not found")
+
+
+class AuthorizationNotFound(DomainError):
+    """The state of a callback is none of ours, or is older than 24 hours."""
+
+    code = "authorization_not_found"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This authorization link is not known or is too old. Start again from your application."
+        )
+
+
+class ActiveConnectionExists(DomainError):
+    """auth-url addresses a provider for which the company has an active connection (the reference's 400)."""
+
+    code = "active_connection_exists"
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(
+            f"Active connection already exists for {provider}. Disconnect first to re-authorize."
+        )
+
+
+class IllegalTransition(DomainError):
+    """The transition table has no row for this status and trigger."""
+
+    code = "illegal_transition"
+
+    def __init__(self, status: str, trigger: str) -> None:
+        super().__init__(f"A connection that is {status} cannot be {trigger.replace('_', ' ')}")
+
+
+class ConcurrentChange(DomainError):
+    """Somebody else changed the connection between our read and our write; nothing was written."""
+
+    code = "concurrent_change"
+
+    def __init__(self) -> None:
+        super().__init__("The connection was changed by another request at the same time. Try again.")
+
+
+class RefreshNotPossible(DomainError):
+    """There is nothing to refresh: not authorized yet, disconnected, or an API key."""
+
+    code = "refresh_not_possible"
+
+
+class RefreshRefused(DomainError):
+    """The provider refused to renew the credentials; the connection's status says so now."""
+
+    code = "refresh_refused"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Failed to refresh credentials: {reason}")
+
+
+class AuthorizationFailed(DomainError):
+    """The user or the provider refused; `error` is OAuth's error code, safe to show."""
+
+    code = "authorization_failed"
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+        super().__init__(f"Authorization failed: {error}")
+
+
+class CredentialsRefused(DomainError):
+    """The provider does not accept the credentials a caller gave; nothing was kept."""
+
+    code = "credentials_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The provider refused these credentials: {reason}")
+
+
+class TooManyAttempts(DomainError):
+    """Too many authorizations are open at once; `retry_after` is in seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__("Too many authorizations are open. Finish one, or try again later.")
+
+
+class IdempotencyKeyReused(DomainError):
+    """The same Idempotency-Key came with another request."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for a different request. Use a new key.")
+
+
+class Unauthenticated(DomainError):
+    """No API key, a malformed one, an unknown one or a revoked one: all the same to the caller."""
+
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("Missing or invalid API key. Send a valid key in the x-api-key header.")
+
+
+class Forbidden(DomainError):
+    """The API key is good, but may only read."""
+
+    code = "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__("This API key may only read. Use a key with the scope write.")
+
+
+class Unavailable(DomainError):
+    """Something we depend on does not answer now; nothing changed. `retry_after` is in seconds."""
+
+    code = "unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class StoreUnavailable(Unavailable):
+    """The database does not answer, or not in time."""
+
+    code = "store_unavailable"
+
+    def __init__(self, *, retry_after: int = 1) -> None:
+        super().__init__("The service is temporarily unavailable. Try again.", retry_after=retry_after)
+
+
+class GatewayUnavailable(Unavailable):
+    """Nango is unreachable, slow, rate limiting, or refuses our own key: no connection is to blame."""
+
+    code = "gateway_unavailable"
+
+    def __init__(self, message: str = "Nango does not answer. Try again.", *, retry_after: int = 5) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class GatewayTimeout(GatewayUnavailable):
+    """Nango took longer than the deadline: the call may still have taken effect there."""
+
+    code = "gateway_timeout"
+
+
+class ProviderUnavailable(Unavailable):
+    """The provider answers 429 or 5xx, or cannot be reached: says nothing of the credentials."""
+
+    code = "provider_unavailable"
+
+
+class GatewayNonsense(DomainError):
+    """Nango, or the provider behind it, answered something that cannot be understood; nothing changed."""
+
+    code = "gateway_nonsense"
+
+    def __init__(self, message: str = "Nango gave an answer that could not be understood.") -> None:
+        super().__init__(message)
+
+
+class IntegrationMissing(DomainError):
+    """Nango has no integration of the name the provider's description gives: a deployment's mistake."""
+
+    code = "integration_missing"
+
+    def __init__(self, integration: str) -> None:
+        self.integration = integration
+        super().__init__(
+            f"Nango has no integration {integration!r}. "
+            "Create it in Nango, or name another in the provider's file."
+        )
+
+
+class GrantNotFound(DomainError):
+    """Nango does not have the connection we spoke of. Use cases turn it into what it means there."""
+
+    code = "grant_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("The connection does not exist at Nango.")
+
+
+class CredentialsUnusable(DomainError):
+    """Nango could not produce credentials (a failed refresh, or its back-off): not the provider's word."""
+
+    code = "credentials_unusable"
+
+    def __init__(self, message: str, *, exhausted: bool = False) -> None:
+        """`exhausted`: Nango has given up for good ("The refresh limit has been reached")."""
+        self.exhausted = exhausted
+        super().__init__(message)

@@ -1,0 +1,141 @@
+"""A third party whose accounts can be connected, as validated data."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+
+class ParameterTarget(StrEnum):
+    """Where a parameter goes in Nango's connect session."""
+
+    CONNECTION_CONFIG = "connection_config"
+    AUTHORIZATION_PARAMS = "authorization_params"
+
+
+@frozen(kw_only=True)
+class Parameter:
+    """What the user must say before authorizing, such as NetSuite's accountId.
+
+    `pattern` is matched against the whole value after `replace` and `lowercase` have been applied, so that
+    `1234567_SB1` may be given where `1234567-sb1` is meant.
+    """
+
+    name: str
+    pattern: str
+    label: str
+    required: bool = True
+    lowercase: bool = False
+    replace: Mapping[str, str] = field(factory=dict)
+    target: ParameterTarget = ParameterTarget.CONNECTION_CONFIG
+
+    def normalise(self, value: str) -> str:
+        """Give the canonical form of a value.
+
+        Raises:
+            InvalidInput: the value does not match the pattern.
+
+        """
+        for old, new in self.replace.items():
+            value = value.replace(old, new)
+        value = value.lower() if self.lowercase else value
+        if not re.fullmatch(self.pattern, value, re.ASCII):
+            raise InvalidInput((self.name, f"{self.label} must match {self.pattern}"))
+        return value
+
+
+def normalise_parameters(parameters: tuple[Parameter, ...], given: Mapping[str, str]) -> Mapping[str, str]:
+    """Check what a caller gave against what a provider asks for.
+
+    Raises:
+        InvalidInput: names each unknown, missing and ill-formed parameter.
+
+    """
+    known = {parameter.name for parameter in parameters}
+    problems = [(name, "is not a parameter of this provider") for name in given if name not in known]
+    values: dict[str, str] = {}
+    for parameter in parameters:
+        if parameter.name not in given:
+            if parameter.required:
+                problems.append((parameter.name, f"is required: {parameter.label}"))
+            continue
+        try:
+            values[parameter.name] = parameter.normalise(given[parameter.name])
+        except InvalidInput as problem:
+            problems.extend(problem.details)
+    if problems:
+        raise InvalidInput(*problems)
+    return values
+
+
+@frozen(kw_only=True)
+class OAuth:
+    """How a provider is authorized: Nango's integration and what must be known before.
+
+    `refresh_token_lifetime`: refused refreshes after this age mean expired, not error; None: no known end.
+    """
+
+    integration: str
+    refresh_token_lifetime: timedelta | None = None
+    parameters: tuple[Parameter, ...] = ()
+
+    def outlived(self, authorized_at: datetime | None, now: datetime) -> bool:
+        """Whether a refresh token granted at `authorized_at` has reached its known end."""
+        if self.refresh_token_lifetime is None or authorized_at is None:
+            return False
+        return now >= authorized_at + self.refresh_token_lifetime
+
+
+@frozen(kw_only=True)
+class ApiKey:
+    """How a provider takes a key instead of OAuth.
+
+    `type` is Nango's credential type (API_KEY, BASIC, TBA); `credentials` are its fields as templates over
+    what the caller gives: `{"apiKey": "{apiKey}"}`.
+    """
+
+    integration: str
+    type: str
+    credentials: Mapping[str, str]
+    parameters: tuple[Parameter, ...] = ()
+
+
+@frozen(kw_only=True)
+class Identity:
+    """The cheap "who am I" call, made through Nango's proxy; see `docs/adding-a-provider.md`.
+
+    The expressions are JMESPath over `{response, connection_config, token}`.
+    """
+
+    path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(factory=dict)
+    base_url: str | None = None
+    healthy: str | None = None
+    dead: str | None = None
+    account_id: str | None = None
+    account_name: str | None = None
+    error_message: str | None = None
+
+
+@frozen(kw_only=True)
+class Provider:
+    """A third party: what it is called, how it is authorized, how to ask who an account is."""
+
+    key: str
+    name: str
+    description: str
+    category: str
+    docs_url: str | None = None
+    oauth: OAuth | None = None
+    api_key: ApiKey | None = None
+    identity: Identity | None = None
