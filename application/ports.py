@@ -105,7 +105,10 @@ class Attempts(Protocol):
 
     @abstractmethod
     async def update(self, attempt: Attempt) -> None:
-        """Write the mode, Nango's state and cookie, check_at and checks of an open attempt."""
+        """Write what may change before the end: nango_id, mode, Nango's state and cookie, check_at, checks.
+
+        A closed attempt stays as it is.
+        """
 
     @abstractmethod
     async def claim(self, attempt_id: str, *, at: datetime, check_at: datetime) -> Attempt | None:
@@ -181,8 +184,14 @@ class IdempotencyRecords(Protocol):
         """Reserve a key; give the record that already has it instead, where there is one."""
 
     @abstractmethod
-    async def complete(self, company_id: str, key_hash: bytes, authorization_url: str) -> None:
+    async def complete(
+        self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
+    ) -> None:
         """Note the answer of a reserved key."""
+
+    @abstractmethod
+    async def forget(self, company_id: str, key_hash: bytes) -> None:
+        """Free a key whose request came to nothing."""
 
 
 class Transaction(Protocol):
@@ -229,6 +238,10 @@ class Store(Protocol):
             ConnectionNotFound: absent, deleted, or another company's.
 
         """
+
+    @abstractmethod
+    async def company_of(self, connection_id: str) -> str | None:
+        """Say whose connection this is: only for the callback, which comes without a key."""
 
     @abstractmethod
     async def list(
