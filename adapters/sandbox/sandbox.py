@@ -1,0 +1,221 @@
+"""The sandbox itself: what it remembers, and the switches on it.
+
+`Sandbox` is what the request handlers share and what tests hold in their hands; every method is also to be
+had over HTTP (see `adapters.sandbox.control`).
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from attrs import define, evolve
+
+from adapters.sandbox.calls import Call, CallLog
+from adapters.sandbox.errors import connection_not_found
+from adapters.sandbox.faults import Fault, Faults
+from adapters.sandbox.model import Connection, Flow, Grant, Integration, Session, connection_key
+from adapters.sandbox.providers import INTEGRATIONS
+from adapters.sandbox.storage import Documents, Table
+from adapters.sandbox.tokens import AuthorizationServer
+from adapters.sandbox.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@define
+class Settings:
+    """What an operator of Nango sets for an environment, and what the sandbox adds to it.
+
+    Args:
+        secret_key: The environment's secret key.
+        public_url: Where browsers reach the sandbox.
+        callback_url: The environment's callback URL, the redirect_uri of every flow.
+        webhook_url: Where webhooks go; None sends none.
+        webhook_key: The webhook signing key.
+        webhook_on_creation: Whether creations are sent. Off by default, as in Nango.
+        webhook_on_refresh_error: Whether failed refreshes are sent. Off by default, as in Nango.
+        webhook_retry_after: Seconds until the one repetition after a 5xx.
+        enforce_state_cookie: Whether a callback needs the cookie that its start has set.
+        rate_limit: Calls a minute; None for no limit (Nango's default is 200).
+        refresh_backoff: Seconds for which a failed refresh is not repeated, unless forced.
+
+    """
+
+    secret_key: str
+    public_url: str
+    callback_url: str
+    webhook_url: str | None = None
+    webhook_key: str | None = None
+    webhook_on_creation: bool = False
+    webhook_on_refresh_error: bool = False
+    webhook_retry_after: float = 3.0
+    enforce_state_cookie: bool = False
+    rate_limit: int | None = None
+    refresh_backoff: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a secret key that Nango would not have made."""
+        try:
+            version = uuid.UUID(self.secret_key).version
+        except ValueError:
+            version = None
+        if version != 4:  # noqa: PLR2004 - UUID v4 is the format's name
+            raise ValueError("The secret key must be a UUID v4")
+        self.public_url = self.public_url.rstrip("/")
+
+
+class Sandbox:
+    """State and switches of one sandbox."""
+
+    def __init__(
+        self, settings: Settings, *, data_dir: Path | None = None, integrations: Iterable[Integration] = ()
+    ) -> None:
+        self.settings = settings
+        self.started_at = time.time()
+        self.integrations = {each.unique_key: each for each in (*INTEGRATIONS, *integrations)}
+        self.documents = Documents(data_dir)
+        self.sessions = Table(self.documents, "session", Session)
+        self.flows = Table(self.documents, "flow", Flow)
+        self.connections = Table(self.documents, "connection", Connection)
+        self.authorization_server = AuthorizationServer(Table(self.documents, "grant", Grant))
+        self.faults = Faults()
+        self.calls = CallLog()
+        self.webhooks = Webhooks(self)
+        self.refreshes: dict[str, asyncio.Task[Connection]] = {}
+        self._sweep()
+        self._redirect_uris = {each.redirect_uri for each in self.flows.rows()}
+        self._last_id = max((each.id for each in self.connections.rows()), default=0)
+
+    # -- what the handlers need ---------------------------------------------------------------------------
+
+    def connection(self, integration: str, connection_id: str) -> Connection | None:
+        """Give a connection that is there (a deleted one is not)."""
+        found = self.connections.get(connection_key(integration, connection_id))
+        return None if found is None or found.deleted else found
+
+    def live_connections(self) -> list[Connection]:
+        """Give all connections that are there, newest first."""
+        return sorted(
+            (each for each in self.connections.rows() if not each.deleted),
+            key=lambda connection: connection.id,
+            reverse=True,
+        )
+
+    def store(self, connection: Connection) -> Connection:
+        """Keep a connection."""
+        return self.connections.put(connection.key, connection)
+
+    def next_id(self) -> int:
+        """Give the next of Nango's numbers."""
+        self._last_id += 1
+        return self._last_id
+
+    def begin(self, flow: Flow) -> None:
+        """Keep a flow until it comes back."""
+        self._redirect_uris.add(flow.redirect_uri)
+        self.flows.put(flow.state, flow)
+
+    def is_redirect_uri(self, url: str) -> bool:
+        """Whether a provider may send the browser there: a callback URL that a flow has named."""
+        return url == self.settings.callback_url or url in self._redirect_uris
+
+    def record(self, operation: str, status: int, **where: str | None) -> None:
+        """Write a call into the log."""
+        self.calls.record(Call(operation, status, time.time(), **where))
+
+    # -- switches -----------------------------------------------------------------------------------------
+
+    def fail(self, target: str, kind: str | None = None, **where: Any) -> Fault:
+        """Make something go wrong; see `adapters.sandbox.faults.Fault` for what and where.
+
+        Raises:
+            ValueError: There is no such fault.
+
+        """
+        return self.faults.add(target, kind, **where)
+
+    def heal(self) -> None:
+        """Take all faults away (what has been revoked or expired stays so)."""
+        self.faults.clear()
+
+    def find(self, connection_id: str) -> Connection:
+        """Give the connection with Nango's id, deleted or not.
+
+        Raises:
+            NangoError: 404.
+
+        """
+        for each in self.connections.rows():
+            if each.connection_id == connection_id:
+                return each
+        raise connection_not_found()
+
+    def revoke(self, connection_id: str) -> None:
+        """Revoke the credentials at the provider: calls are refused and so is the next refresh."""
+        self.authorization_server.revoke(bearer(self.find(connection_id).credentials))
+
+    def restore(self, connection_id: str) -> None:
+        """Undo a revocation."""
+        self.authorization_server.revoke(bearer(self.find(connection_id).credentials), revoked=False)
+
+    def expire(self, connection_id: str) -> None:
+        """End the access token's life now; the next unforced look refreshes it where it can."""
+        connection = self.find(connection_id)
+        self.authorization_server.expire(bearer(connection.credentials))
+        self._with_credentials(connection, expires_at=time.time() - 1)
+
+    def drop_refresh_token(self, connection_id: str) -> None:
+        """Leave the connection without a refresh token, as some providers' apps do."""
+        connection = self.find(connection_id)
+        raw = {
+            key: value
+            for key, value in connection.credentials.get("raw", {}).items()
+            if key != "refresh_token"
+        }
+        self._with_credentials(connection, refresh_token=None, raw=raw)
+
+    def exhaust(self, connection_id: str) -> None:
+        """Bring the connection to where Nango has given up refreshing it."""
+        self.store(evolve(self.find(connection_id), refresh_exhausted=True))
+
+    def end_backoff(self, connection_id: str) -> None:
+        """Let the time pass that Nango waits after a failed refresh."""
+        connection = self.find(connection_id)
+        if connection.refresh_failed_at is not None:
+            self.store(evolve(connection, refresh_failed_at=0.0))
+
+    def forget(self, connection_id: str) -> None:
+        """Delete the connection as if by hand in Nango's dashboard."""
+        self.store(evolve(self.find(connection_id), deleted=True))
+
+    def _with_credentials(self, connection: Connection, **changed: Any) -> None:
+        credentials = connection.credentials | changed
+        self.store(evolve(connection, credentials=credentials))
+
+    def _sweep(self) -> None:
+        """Forget sessions and flows that ended a day ago."""
+        yesterday = time.time() - 86_400
+        for session in self.sessions.rows():
+            if session.expires_at < yesterday:
+                self.sessions.pop(session.token)
+        for flow in self.flows.rows():
+            if flow.expires_at < yesterday:
+                self.flows.pop(flow.state)
+
+
+def bearer(credentials: dict[str, Any]) -> str:
+    """Give the part of the credentials by which the provider knows whose they are."""
+    for name in ("access_token", "apiKey", "username", "token_id", "token"):
+        if credentials.get(name):
+            return str(credentials[name])
+    return ""
+
+
+SANDBOX = web.AppKey("sandbox", Sandbox)
+"""Where the application keeps its sandbox: `app[SANDBOX]`."""
