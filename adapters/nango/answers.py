@@ -1,0 +1,144 @@
+"""What Nango's answers look like: the parts we read, parsed strictly; anything else is nonsense.
+
+Source: Nango 0.71.4, observed. Fields we do not read are tolerated, so that a newer server may add some.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from domain.errors import GatewayNonsense
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+T = TypeVar("T")
+
+
+class SessionData(msgspec.Struct, frozen=True):
+    """A connect session."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    connect_link: str
+    expires_at: Instant
+
+    def __repr__(self) -> str:
+        """Keep the token out."""
+        return "SessionData(…)"
+
+
+class SessionAnswer(msgspec.Struct, frozen=True):
+    """The answer to `POST /connect/sessions` and `/connect/sessions/reconnect`."""
+
+    data: SessionData
+
+
+class HealthSign(msgspec.Struct, frozen=True):
+    """A sign of ill health in Nango's list."""
+
+    type: str
+
+
+class ListedConnection(msgspec.Struct, frozen=True):
+    """A connection in Nango's list."""
+
+    connection_id: str
+    provider_config_key: str
+    tags: dict[str, str] | None = None
+    errors: list[HealthSign] | None = None
+
+
+class ConnectionList(msgspec.Struct, frozen=True):
+    """The answer to `GET /connections`."""
+
+    connections: list[ListedConnection]
+
+
+class CredentialsData(msgspec.Struct, frozen=True):
+    """Of the credentials, what says how long they live and whose they are."""
+
+    expires_at: Instant | None = None
+    raw: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        """Keep the tokens out."""
+        return "CredentialsData(…)"
+
+
+class ConnectionAnswer(msgspec.Struct, frozen=True):
+    """The answer to `GET /connections/{id}`."""
+
+    connection_id: str
+    provider_config_key: str
+    credentials: CredentialsData
+    connection_config: dict[str, Any] | None = None
+
+
+class ImportAnswer(msgspec.Struct, frozen=True):
+    """The answer to `POST /connections`; the secrets in it are skipped."""
+
+    connection_id: str
+
+
+class DeleteAnswer(msgspec.Struct, frozen=True):
+    """The answer to `DELETE /connections/{id}`."""
+
+    success: bool
+
+
+class IntegrationData(msgspec.Struct, frozen=True):
+    """An integration."""
+
+    unique_key: str
+
+
+class IntegrationList(msgspec.Struct, frozen=True):
+    """The answer to `GET /integrations`."""
+
+    data: list[IntegrationData]
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """One fault that Nango found in a request."""
+
+    message: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is inside Nango's `{"error": …}`. Its payload holds connections, so it is never decoded."""
+
+    code: str = ""
+    message: str = ""
+    errors: list[Issue] = []
+
+    def says(self, sentence: str) -> bool:
+        """Whether this is the message, or that of one of the faults."""
+        return sentence == self.message or any(sentence == issue.message for issue in self.errors)
+
+
+class ProblemAnswer(msgspec.Struct, frozen=True):
+    """Any answer of Nango's other than success."""
+
+    error: Problem
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Read an answer.
+
+    Raises:
+        GatewayNonsense: it is not what Nango answers here.
+
+    """
+    decoded = decoded_or_none(body, kind)
+    if decoded is None:
+        raise GatewayNonsense
+    return decoded
+
+
+def decoded_or_none(body: bytes, kind: type[T]) -> T | None:
+    """Read JSON that may well be something else; None where it is, or is nested beyond reason."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError):
+        return None

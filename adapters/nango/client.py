@@ -1,0 +1,186 @@
+"""One HTTP request to Nango: its deadline, its bounds, and what can go wrong below Nango's own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from attrs import field, frozen
+from yarl import URL
+
+from domain.errors import GatewayNonsense, GatewayTimeout, GatewayUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from multidict import CIMultiDictProxy
+
+MAX_BODY = 1024 * 1024
+KEEP_ALIVE = 4.0
+"""Seconds; less than the 5 after which a Node server closes an idle connection under our next request."""
+
+
+@frozen(kw_only=True)
+class Deadlines:
+    """Seconds that Nango is given: to connect, for a call, for a refresh or relay, for a provider's answer.
+
+    Nango waits for a slow token endpoint without a limit of its own; 35 s were seen.
+    """
+
+    connect: float = 1.0
+    call: float = 4.0
+    exchange: float = 15.0
+    provider: float = 3.0
+
+
+@frozen(kw_only=True)
+class Answer:
+    """What came back. `cut` says that the body was longer than allowed and ends early."""
+
+    status: int
+    headers: CIMultiDictProxy[str] = field(repr=False)
+    body: bytes = field(repr=False)
+    cut: bool = False
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds that the answer asks us to wait, where it says so in seconds (RFC 9110 §10.2.3)."""
+        value = self.headers.get("Retry-After", "").strip()
+        return min(int(value), 86_400) if value.isascii() and value.isdigit() and len(value) < 10 else None  # noqa: PLR2004 - more digits than any wait
+
+
+def open_client_session() -> aiohttp.ClientSession:
+    """Open the session that a NangoGateway wants; the entrypoint closes it.
+
+    It keeps no cookies: each flow's own cookie travels with its attempt.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+class _Dropped(Exception):
+    """The connection broke after it was made."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating GET and DELETE by itself when the connection drops.
+
+    A forced refresh is a GET, and its second run may spend a refresh token twice. aiohttp repeats on two
+    classes of exceptions, so they leave here as another.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise _Dropped from None
+
+
+class NangoClient:
+    """Sends single requests. What it raises carries neither the secret key nor a URL, also not as context.
+
+    Args:
+        session: see `open_client_session`.
+        base_url: Nango's address, without a path of its own or with a prefix.
+        secret_key: the environment's.
+
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, *, base_url: str, secret_key: str, connect_deadline: float
+    ) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._authorization = f"Bearer {secret_key}"
+        self._connect_deadline = connect_deadline
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        authorized: bool = True,
+        deadline: float,
+        max_body: int = MAX_BODY,
+    ) -> Answer:
+        """Send one request, once, and read the answer whatever its status. Redirects are not followed.
+
+        Args:
+            method: the HTTP method.
+            path: begins with a slash and is percent-encoded.
+            query: pairs in plain text; sent in this order.
+            body: sent as JSON.
+            headers: more headers.
+            authorized: whether to present the secret key.
+            deadline: seconds for everything, the body included.
+            max_body: bytes after which the body is cut.
+
+        Raises:
+            GatewayTimeout: not done within the deadline; it may still take effect at Nango.
+            GatewayUnavailable: no connection could be made, or it broke.
+            GatewayNonsense: not HTTP.
+
+        """
+        text = f"{self._base_url}{path}"
+        if query:
+            text += ("&" if "?" in path else "?") + urlencode(query, errors="replace")
+        all_headers = dict(headers or {})
+        if authorized:
+            all_headers["Authorization"] = self._authorization
+        if body is not None:
+            all_headers["Content-Type"] = "application/json"
+        outcome = await self._exchange(
+            method,
+            URL(text, encoded=True),
+            data=None if body is None else msgspec.json.encode(body),
+            headers=all_headers,
+            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=self._connect_deadline),
+            max_body=max_body,
+        )
+        # Raised out here, so that aiohttp's exception, which holds our headers, is not even its context.
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _exchange(self, method: str, url: URL, *, max_body: int, **how: Any) -> Answer | Exception:
+        try:
+            async with self._session.request(
+                method, url, allow_redirects=False, middlewares=(_once,), **how
+            ) as response:
+                content = await _read(response, max_body)
+                return Answer(
+                    status=response.status,
+                    headers=response.headers,
+                    body=content[:max_body],
+                    cut=len(content) > max_body,
+                )
+        except aiohttp.ConnectionTimeoutError:
+            return GatewayUnavailable("Nango cannot be reached. Try again.")
+        except TimeoutError:
+            return GatewayTimeout("Nango did not answer in time.")
+        except (_Dropped, aiohttp.ClientPayloadError):
+            return GatewayUnavailable("Nango broke the connection off. Try again.")
+        except (aiohttp.ClientConnectionError, OSError):
+            return GatewayUnavailable("Nango cannot be reached. Try again.")
+        except (aiohttp.ClientError, ValueError):
+            # Not HTTP; or an id that Nango gave us once does not fit into a header.
+            return GatewayNonsense()
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read until the end or just beyond the limit; what is left is dropped with the connection."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > limit:
+            response.close()
+            break
+    return bytes(content)

@@ -1,0 +1,72 @@
+"""The first step of an OAuth flow at Nango, taken in the browser's place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from adapters.nango.failures import failure
+from application.ports import Flow
+from domain.errors import GatewayNonsense, IntegrationMissing
+
+if TYPE_CHECKING:
+    from adapters.nango.client import Answer
+
+MAX_LOCATION = 8192
+MAX_STATE = 512
+_NOT_SET_UP = (b"Could not find a Provider Config matching", b"is missing client ID, secret and/or scopes")
+
+
+def read_flow(answer: Answer, integration: str) -> Flow:
+    """Read the redirect to the provider: where to, which state, and the cookie that belongs to it.
+
+    Raises:
+        IntegrationMissing: the integration does not exist or is not set up.
+        GatewayNonsense: not a redirect to a web page with one state.
+
+    """
+    if answer.status != 302:  # noqa: PLR2004 - HTTP
+        # These two come as an HTML page; the page escapes quotes, so only parts without any are sought.
+        if answer.status == 400 and any(words in answer.body for words in _NOT_SET_UP):  # noqa: PLR2004 - HTTP
+            raise IntegrationMissing(integration)
+        raise failure(answer, integration=integration)
+    location = answer.headers.get("Location", "")
+    query = _query_of(location)
+    states = query.get("state", [])
+    if len(states) != 1 or not 0 < len(states[0]) <= MAX_STATE:
+        raise GatewayNonsense("Nango began a flow without a state.")
+    return Flow(
+        authorization_url=location,
+        redirect_uri=query.get("redirect_uri", [None])[0],
+        state=states[0],
+        cookie=_cookie(answer, f"oauth2-{states[0]}"),
+    )
+
+
+def _query_of(location: str) -> dict[str, list[str]]:
+    """Give the query of an absolute http or https address."""
+    wrong = GatewayNonsense("Nango began a flow that leads nowhere.")
+    if (
+        len(location) > MAX_LOCATION
+        or not location.isascii()
+        or not location.isprintable()
+        or " " in location
+    ):
+        raise wrong
+    try:
+        parts = urlsplit(location)
+        query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        parts, query = urlsplit(""), {}
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise wrong
+    return query
+
+
+def _cookie(answer: Answer, name: str) -> str:
+    """Give `name=value` as Nango set it; empty where it set none (it asks for it only behind a flag)."""
+    for header in answer.headers.getall("Set-Cookie", ()):
+        pair = header.partition(";")[0].strip()
+        if pair.partition("=")[0] == name:
+            return pair
+    return ""

@@ -1,0 +1,54 @@
+"""Connect sessions: what Nango is asked for one, and what it gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adapters.nango.answers import SessionAnswer
+from adapters.nango.failures import success
+from application.ports import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from adapters.nango.client import Answer
+
+
+def session_request(
+    integration: str,
+    *,
+    tags: Mapping[str, str],
+    connection_config: Mapping[str, str],
+    authorization_params: Mapping[str, str],
+    reconnect: str | None,
+) -> tuple[str, dict[str, Any]]:
+    """Give path and body.
+
+    A reconnect wipes the tags and the connection_config that are not sent again, so both are, always. Nango
+    does without an end user where there are tags.
+    """
+    body: dict[str, Any] = {
+        "tags": dict(tags),
+        "integrations_config_defaults": {
+            integration: {
+                "connection_config": dict(connection_config),
+                "authorization_params": dict(authorization_params),
+            }
+        },
+    }
+    if reconnect is None:
+        return "/connect/sessions", body | {"allowed_integrations": [integration]}
+    return "/connect/sessions/reconnect", body | {"connection_id": reconnect, "integration_id": integration}
+
+
+def read_session(answer: Answer, integration: str) -> Session:
+    """Read the session.
+
+    Raises:
+        IntegrationMissing: Nango has no such integration.
+        GrantNotFound: the connection to reconnect is gone at Nango.
+
+    """
+    data = success(answer, SessionAnswer, integration, status=201).data
+    return Session(token=data.token, connect_link=data.connect_link, expires_at=data.expires_at)
