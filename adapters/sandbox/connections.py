@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adapters.sandbox.model import Connection
 
 MAX_LIMIT, DEFAULT_LIMIT = 2000, 1000
+SHOWN_PATTERN = r"""/^[a-zA-Z0-9,.;:=+~[\]|@${}"'\\/_ -]+$/"""
 CONNECTION_ID = re.compile(r"""^[a-zA-Z0-9,.;:=+~\[\]|@${}"'\\/_ -]+$""")
 LIST_KEYS = (
     "connectionId",
@@ -113,7 +114,7 @@ async def delete_connection(request: web.Request) -> web.Response:
 def _connection_id(request: web.Request) -> str:
     connection_id = request.match_info["connection_id"]
     if not CONNECTION_ID.match(connection_id):
-        wrong = f"Invalid string: must match pattern /{CONNECTION_ID.pattern}/"
+        wrong = f"Invalid string: must match pattern {SHOWN_PATTERN}"
         raise invalid("invalid_uri_params", issue("invalid_format", wrong, "connectionId"))
     return connection_id
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -16,7 +17,7 @@ from attrs import define
 
 from adapters.sandbox.checks import read_json
 from adapters.sandbox.errors import FlowRefused, NangoError, unauthenticated
-from adapters.sandbox.oauth import UUID4
+from adapters.sandbox.oauth import UUID4, session_of
 from adapters.sandbox.pages import flow_failed
 from adapters.sandbox.sandbox import SANDBOX, Sandbox
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 UNLIMITED = 1_000_000
 WINDOW = 60
 FOREVER = 86_400.0
-KEYLESS = {"start_oauth", "finish_oauth", "health", "ready"}
+OPEN = {"finish_oauth", "health", "ready"}
 READS_BODY = {"create_connect_session", "create_reconnect_session", "import_connection", "patch_connection"}
 
 
@@ -91,19 +92,19 @@ async def _answer(
             await asyncio.sleep(fault.delay)
             if fault.kind is not None and not fault.after:
                 return await _broken(request, fault.kind)
-        if operation not in KEYLESS:
+        if operation not in OPEN:
             if operation in READS_BODY:
                 await read_json(request)
-            _authenticate(sandbox, request)
+            _authenticate(sandbox, request, operation)
             limits = _limit(sandbox, window, request)
         response = await handler(request)
     except NangoError as error:
         response = web.json_response(error.body, status=error.status)
     except FlowRefused as refusal:
-        return flow_failed(str(refusal))
+        response = flow_failed(str(refusal))
     if fault is not None and fault.kind is not None:
         return await _broken(request, fault.kind)
-    if sandbox.settings.rate_limit is not None and response.status == 429:  # noqa: PLR2004
+    if sandbox.settings.rate_limit is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         limits = limits or window.headers(sandbox.settings.rate_limit)
         response.headers.setdefault(hdrs.RETRY_AFTER, str(max(1, int(window.until - time.time()))))
     if not response.prepared:
@@ -111,7 +112,10 @@ async def _answer(
     return response
 
 
-def _authenticate(sandbox: Sandbox, request: web.Request) -> None:
+def _authenticate(sandbox: Sandbox, request: web.Request, operation: str) -> None:
+    if operation == "start_oauth":
+        session_of(sandbox, request.query)
+        return
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is None:
         raise unauthenticated("missing_auth_header")

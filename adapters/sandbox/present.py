@@ -18,6 +18,13 @@ def offset_time(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
+def list_time(moment: float) -> str:
+    """Write a time as lists do: the fraction without its trailing zeros."""
+    whole, _, fraction = offset_time(moment).removesuffix("+00:00").partition(".")
+    digits = fraction.rstrip("0")
+    return f"{whole}.{digits}+00:00" if digits else f"{whole}+00:00"
+
+
 def zulu_time(moment: float) -> str:
     """Write a time as tokens and imports have it: milliseconds and Z."""
     return offset_time(moment).replace("+00:00", "Z")
@@ -27,7 +34,7 @@ def listed(connection: Connection, integration: Integration) -> dict[str, Any]:
     """Show a connection as an item of a list, without credentials."""
     return _head(connection, integration) | {
         "metadata": connection.metadata,
-        "created": offset_time(connection.created_at),
+        "created": list_time(connection.created_at),
     }
 
 

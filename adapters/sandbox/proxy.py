@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ async def proxy(request: web.Request) -> web.Response:
     try:
         connection = await fresh(sandbox, connection)
     except RefreshRefused as refusal:
-        if refusal.status == 424:  # noqa: PLR2004 - Nango is not asking the provider now
+        if refusal.status == HTTPStatus.FAILED_DEPENDENCY:
             raise NangoError(424, refusal.reason, refusal.message) from refusal
         failed = f"Failed to get connection credentials: '{refusal.message}'"
         raise NangoError(400, "server_error", failed) from refusal
@@ -118,6 +119,9 @@ def _faulty(kind: str, integration: str, request: web.Request) -> Upstream:
 
 def _passed_through(upstream: Upstream) -> web.Response:
     body: Any = upstream.body
-    headers = {"Content-Type": "application/json"} | dict(upstream.headers)
+    # A success keeps the upstream's type; a failure is written anew, with Nango's own.
+    failed = upstream.status >= HTTPStatus.BAD_REQUEST
+    headers = {"Content-Type": "application/json; charset=utf-8" if failed else "application/json"}
+    headers |= upstream.headers
     text = body if isinstance(body, str) else json.dumps(body)
     return web.Response(body=text.encode(), status=upstream.status, headers=headers)
