@@ -1,0 +1,248 @@
+"""What the use cases around authorizing share: their results, and the start of an attempt."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+from attrs import field, frozen
+
+from domain.authorization import (
+    LIFETIME,
+    LOOKUP_DELAY,
+    OPEN_PER_COMPANY,
+    OPEN_PER_CONNECTION,
+    Attempt,
+    AttemptMode,
+    Outcome,
+)
+from domain.connection import ACTIVE, PENDING
+from domain.errors import ActiveConnectionExists, GrantNotFound, InvalidInput, TooManyAttempts
+from domain.provider import OAuth, normalise_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from application.ports import AuthGateway, Flow, Ids, Session, Store, Transaction
+    from domain.connection import Connection
+    from domain.provider import Provider
+    from domain.redirect import RedirectUrl
+
+
+@frozen(kw_only=True)
+class AuthorizationStarted:
+    """Where to send the user; `is_new` where the connection was made for this."""
+
+    connection_id: str
+    provider: str
+    url: str = field(repr=False)
+    is_new: bool
+
+
+@frozen(kw_only=True)
+class AuthorizationResult:
+    """How an authorization ended, or that it has not yet; where to send the user, if anywhere."""
+
+    connection_id: str
+    provider: str
+    outcome: Literal["succeeded", "failed", "pending"]
+    error: str | None = None
+    redirect_url: RedirectUrl | None = None
+
+
+def hash_state(state: str) -> bytes:
+    """Give what is kept of our own state."""
+    return hashlib.sha256(state.encode()).digest()
+
+
+def with_state(url: str, state: str) -> str:
+    """Put a state into a provider's authorization URL, everything else unchanged, byte for byte."""
+    return re.sub(r"(?<=[?&]state=)[^&#]*", state, url, count=1)
+
+
+def fill_state(url: str, state: str) -> str:
+    """Put a state where `with_state(url, "")` left none; a URL with another's state stays as it is."""
+    return re.sub(r"(?<=[?&]state=)(?=[&#]|$)", state, url, count=1)
+
+
+def oauth_of(provider: Provider) -> OAuth:
+    """Give how a provider is authorized.
+
+    Raises:
+        InvalidInput: the provider takes API keys only.
+
+    """
+    if provider.oauth is None:
+        raise InvalidInput(
+            ("provider", f"{provider.key} has no OAuth; create the connection with credentials")
+        )
+    return provider.oauth
+
+
+def parameters_for(oauth: OAuth, given: Mapping[str, str], stored: Mapping[str, str]) -> Mapping[str, str]:
+    """Check what the caller gave, completed by what an earlier authorization was given.
+
+    Raises:
+        InvalidInput: names each unknown, missing and ill-formed parameter.
+
+    """
+    known = {parameter.name for parameter in oauth.parameters}
+    kept = {name: value for name, value in stored.items() if name in known}
+    return normalise_parameters(oauth.parameters, {**kept, **given})
+
+
+@frozen
+class StartAuthorization:
+    """Opens an attempt and starts its flow at Nango: intent, remote call, outcome."""
+
+    _store: Store
+    _gateway: AuthGateway
+    _ids: Ids
+    _callback_url: str
+
+    def new_state(self) -> str:
+        """Give a state for one attempt."""
+        return self._ids.state()
+
+    async def intend(
+        self,
+        tx: Transaction,
+        connection: Connection,
+        oauth: OAuth,
+        redirect_url: RedirectUrl | None,
+        state: str,
+    ) -> Attempt:
+        """Write the attempt, before Nango is asked for anything.
+
+        Raises:
+            TooManyAttempts: the connection or its company has too many open ones.
+
+        """
+        of_connection, of_company = await tx.attempts.count_open(connection.company_id, connection.id)
+        if of_connection >= OPEN_PER_CONNECTION or of_company >= OPEN_PER_COMPANY:
+            raise TooManyAttempts(retry_after=60)
+        attempt = Attempt(
+            id=self._ids.random_id(),
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            provider=connection.provider,
+            # An account that Nango knows stays with its integration; else the provider's file decides.
+            integration=connection.integration if connection.nango_id else oauth.integration,
+            nango_id=connection.nango_id,
+            state_hash=hash_state(state),
+            redirect_url=redirect_url,
+            created_at=tx.now,
+            expires_at=tx.now + LIFETIME,
+            check_at=tx.now + LOOKUP_DELAY,
+        )
+        await tx.attempts.add(attempt)
+        return attempt
+
+    async def start(
+        self,
+        attempt: Attempt,
+        oauth: OAuth,
+        parameters: Mapping[str, str],
+        *,
+        state: str,
+        by: str,
+        name: str | None = None,
+    ) -> tuple[Attempt, str]:
+        """Start the flow and make the connection pending; give the attempt and where to send the user.
+
+        Raises:
+            ActiveConnectionExists: another attempt completed meanwhile.
+
+        """
+        attempt, session = await self.open_session(attempt, oauth, parameters)
+        flow = await self._gateway.start_flow(attempt.integration, session)
+        attempt = self._begun(attempt, flow)
+        await self.record(attempt, parameters, by=by, name=name)
+        if attempt.mode is AttemptMode.RELAY:
+            return attempt, with_state(flow.authorization_url, state)
+        return attempt, flow.authorization_url
+
+    async def open_session(
+        self, attempt: Attempt, oauth: OAuth, parameters: Mapping[str, str]
+    ) -> tuple[Attempt, Session]:
+        """Open Nango's session; a reconnect whose connection is gone at Nango begins anew."""
+        targets: dict[str, dict[str, str]] = {"connection_config": {}, "authorization_params": {}}
+        for parameter in oauth.parameters:
+            if parameter.name in parameters:
+                targets[parameter.target][parameter.name] = parameters[parameter.name]
+        tags = attempt.tags(await self._store.deployment())
+        for reconnect in (attempt.nango_id, None):
+            try:
+                session = await self._gateway.open_session(
+                    integration=attempt.integration, tags=tags, reconnect=reconnect, **targets
+                )
+            except GrantNotFound:
+                if reconnect is None:
+                    raise
+            else:
+                return attrs.evolve(attempt, nango_id=reconnect), session
+        raise GrantNotFound
+
+    def _begun(self, attempt: Attempt, flow: Flow) -> Attempt:
+        relayed = flow.redirect_uri == self._callback_url
+        return attrs.evolve(
+            attempt,
+            mode=AttemptMode.RELAY if relayed else AttemptMode.DIRECT,
+            nango_state=flow.state if relayed else None,
+            nango_cookie=flow.cookie if relayed else None,
+        )
+
+    async def record(
+        self, attempt: Attempt, parameters: Mapping[str, str], *, by: str, name: str | None = None
+    ) -> None:
+        """Write down that the flow has begun, and make the connection pending.
+
+        Raises:
+            ActiveConnectionExists: another attempt completed meanwhile.
+
+        """
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(attempt.company_id, attempt.connection_id, lock=True)
+            if connection.status is ACTIVE:
+                raise ActiveConnectionExists(connection.provider)
+            await tx.attempts.update(attrs.evolve(attempt, check_at=attempt.next_check(tx.now)))
+            await self._make_pending(tx, connection, attempt, parameters, by=by, name=name)
+
+    async def _make_pending(
+        self,
+        tx: Transaction,
+        connection: Connection,
+        attempt: Attempt,
+        parameters: Mapping[str, str],
+        *,
+        by: str,
+        name: str | None,
+    ) -> None:
+        just_begun = connection.version == 1 and connection.created_at == attempt.created_at
+        if not just_begun:
+            restarted = connection.restart_authorization(
+                parameters=parameters, integration=attempt.integration, at=tx.now, by=by
+            )
+            await tx.connections.save(restarted)
+            connection = restarted.after
+        if renamed := connection.update(name=name, metadata=None, at=tx.now, by=by):
+            await tx.connections.save(renamed)
+
+    async def undo(self, attempt: Attempt, *, by: str, key_hash: bytes | None = None) -> None:
+        """Close an attempt whose flow was never started.
+
+        A connection that only this attempt made goes with it, and so does its Idempotency-Key.
+        """
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(
+                attempt.company_id, attempt.connection_id, lock=True, deleted=True
+            )
+            await tx.attempts.close(attempt.id, Outcome.ABANDONED, "not_started", at=tx.now)
+            unused = connection.version == 1 and connection.status is PENDING and not connection.deleted_at
+            open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
+            if unused and not open_here:
+                await tx.connections.save(connection.delete(at=tx.now, by=by))
+                if key_hash is not None:
+                    await tx.idempotency.forget(attempt.company_id, key_hash)

@@ -1,0 +1,151 @@
+"""The relay: the provider sends the browser to us, we hand its callback to Nango and see what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from application.authorizations import AuthorizationResult, hash_state
+from application.confirm_attempt import ready_to_authorize
+from application.single_flight import SingleFlight
+from domain.authorization import LOOKUP_DELAY, RELAY_DEADLINE, Attempt, Outcome
+from domain.connection import ERROR, EXPIRED
+from domain.errors import AuthorizationNotFound, DomainError, GatewayTimeout, GatewayUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from application.confirm_attempt import ConfirmAttempt
+    from application.ports import AuthGateway, Store, Transaction
+    from domain.connection import Connection
+
+    Query = Sequence[tuple[str, str]]
+
+ACTOR = "callback"
+_LOOK_AGAIN = 0.1
+
+
+@frozen
+class CompleteAuthorization:
+    """Complete the attempt whose own state came back.
+
+    The same state again never reaches Nango twice: it waits for the first outcome and gets the same answer.
+    """
+
+    _store: Store
+    _gateway: AuthGateway
+    _confirm: ConfirmAttempt
+    _flights: SingleFlight = field(init=False, factory=SingleFlight)
+
+    async def __call__(self, *, state: str, query: Query) -> AuthorizationResult:
+        """Give the outcome; pending where Nango has not answered in time and the worker will find out.
+
+        Raises:
+            AuthorizationNotFound: the state is none of ours, or forgotten after 24 hours.
+
+        """
+        async with self._store.begin() as tx:
+            attempt = await tx.attempts.by_state(hash_state(state))
+        if attempt is None:
+            raise AuthorizationNotFound
+        if attempt.closed_at is not None:
+            return result_of(attempt)
+        return await self._flights.join(attempt.id, lambda: self._complete(attempt, query))
+
+    async def _complete(self, attempt: Attempt, query: Query) -> AuthorizationResult:
+        try:
+            async with asyncio.timeout(RELAY_DEADLINE.total_seconds()):
+                while (claimed := await self._claim(attempt)) is None:
+                    await asyncio.sleep(_LOOK_AGAIN)
+        except TimeoutError:
+            return result_of(attempt)
+        if claimed.closed_at is None:
+            claimed = await self._relay(claimed, query)
+        return result_of(claimed)
+
+    async def _claim(self, attempt: Attempt) -> Attempt | None:
+        """Use the attempt, or give it as it has ended; None while it or a sibling is being relayed."""
+        async with self._store.begin() as tx:
+            # The row lock makes siblings queue here; nothing remote is called while it is held.
+            connection = await tx.connections.get(
+                attempt.company_id, attempt.connection_id, lock=True, deleted=True
+            )
+            attempts = await tx.attempts.of(attempt.company_id, attempt.connection_id)
+            mine = next(other for other in attempts if other.id == attempt.id)
+            if mine.closed_at is not None:
+                return mine
+            if any(other.holds(tx.now) for other in attempts):
+                return None
+            claimed = await tx.attempts.claim(attempt.id, at=tx.now, check_at=tx.now + LOOKUP_DELAY)
+            if claimed is None:
+                return await self._too_late(tx, mine)
+            await self._restart(tx, connection)
+            return claimed
+
+    async def _too_late(self, tx: Transaction, attempt: Attempt) -> Attempt | None:
+        if tx.now < attempt.expires_at:
+            return None  # claimed long ago, still without an outcome: the worker is at it
+        await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
+        return await tx.attempts.get(attempt.id)
+
+    async def _restart(self, tx: Transaction, connection: Connection) -> None:
+        """Any open attempt of a pending connection may complete: a sibling's failure may have ended that."""
+        connection = await ready_to_authorize(tx, connection, by=ACTOR)
+        if connection.status in (ERROR, EXPIRED):
+            change = connection.restart_authorization(
+                parameters=connection.parameters, integration=connection.integration, at=tx.now, by=ACTOR
+            )
+            await tx.connections.save(change)
+
+    async def _relay(self, attempt: Attempt, query: Query) -> Attempt:
+        error = next((value for name, value in query if name == "error"), None)
+        answered = await self._hand_over(attempt, query)
+        try:
+            settled = await self._confirm(attempt, by=ACTOR)
+        except DomainError:
+            settled, answered = False, False
+        if not settled and (answered or error):
+            # Nango has spoken and has nothing under the attempt's tag, or the provider itself said no.
+            await self._confirm.fail(attempt, error, by=ACTOR)
+        async with self._store.begin() as tx:
+            return await tx.attempts.get(attempt.id) or attempt
+
+    async def _hand_over(self, attempt: Attempt, query: Query) -> bool:
+        """Give Nango its own state and cookie back; False where it is not known to have answered.
+
+        Trying again after a refusal to answer is safe, since success is read off the tags alone.
+        """
+        restored = [(name, attempt.nango_state or "" if name == "state" else value) for name, value in query]
+        for pause in (0.3, 1.0, None):
+            try:
+                await self._gateway.relay_callback(restored, attempt.nango_cookie or "")
+            except GatewayTimeout:
+                return False
+            except GatewayUnavailable:
+                if pause is None:
+                    return False
+                await asyncio.sleep(pause)
+            else:
+                return True
+        return False
+
+
+def result_of(attempt: Attempt) -> AuthorizationResult:
+    """Read the answer off an attempt."""
+    if attempt.outcome is None:
+        return AuthorizationResult(
+            connection_id=attempt.connection_id,
+            provider=attempt.provider,
+            outcome="pending",
+            redirect_url=attempt.redirect_url,
+        )
+    succeeded = attempt.outcome is Outcome.SUCCEEDED
+    return AuthorizationResult(
+        connection_id=attempt.connection_id,
+        provider=attempt.provider,
+        outcome="succeeded" if succeeded else "failed",
+        error=None if succeeded else attempt.error or "unknown_error",
+        redirect_url=attempt.redirect_url,
+    )

@@ -1,0 +1,155 @@
+"""The one way an attempt ends, whoever noticed first: relay, callback route, webhook or worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.ports import Job, JobKind
+from domain.authorization import HOLD, Outcome, safe_error
+from domain.connection import DISCONNECTED, PENDING
+from domain.errors import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from application.identify_account import IdentifyAccount
+    from application.ports import AuthGateway, Ids, Store, Transaction
+    from application.remove_grants import RemoveGrants
+    from domain.authorization import Attempt, Grant
+    from domain.connection import Connection
+
+_INLINE = timedelta(seconds=30)
+"""How long the worker leaves alone what is being done inline."""
+
+_IDENTIFY_DEADLINE = 3.0
+
+
+@frozen
+class ConfirmAttempt:
+    """Asks Nango whether an attempt succeeded, and moves the connection accordingly, once.
+
+    Only a grant that carries exactly the attempt's tags proves success (`Attempt.confirmed_by`).
+    """
+
+    _store: Store
+    _gateway: AuthGateway
+    _ids: Ids
+    _identify: IdentifyAccount
+    _remove: RemoveGrants
+
+    async def __call__(self, attempt: Attempt, *, by: str) -> bool:
+        """Look at Nango; True where the attempt is settled now: it succeeded, or had ended before."""
+        return await self._settle([attempt], await self._gateway.find_grants({"attempt": attempt.id}), by=by)
+
+    async def any_of(self, attempts: Sequence[Attempt], *, by: str) -> bool:
+        """Look at Nango once for several attempts of one connection, the newest first."""
+        grants = await self._gateway.find_grants({"connection": attempts[0].connection_id})
+        return await self._settle(attempts[::-1], grants, by=by)
+
+    async def _settle(self, attempts: Sequence[Attempt], grants: Sequence[Grant], *, by: str) -> bool:
+        for attempt in attempts:
+            proofs = [grant for grant in grants if attempt.confirmed_by(grant)]
+            if proofs:
+                for job in await self._succeed(attempt, proofs[0], several=len(proofs) > 1, by=by):
+                    await self._do_now(job)
+                return True
+        return False
+
+    async def fail(self, attempt: Attempt, error: str | None, *, by: str) -> None:
+        """End the attempt without success; a pending connection gets back what it had, or an error."""
+        error = safe_error(error)
+        async with self._store.begin() as tx:
+            connection = await self._lock(tx, attempt)
+            closed = await tx.attempts.close(attempt.id, Outcome.FAILED, error, at=tx.now)
+            if closed and connection.status is PENDING and connection.deleted_at is None:
+                await tx.connections.save(connection.fail_authorization(error=error, at=tx.now, by=by))
+
+    async def abandon(self, attempt: Attempt, *, by: str) -> None:
+        """End an attempt whose time is over; the connection follows with its last open attempt."""
+        async with self._store.begin() as tx:
+            connection = await self._lock(tx, attempt)
+            await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
+            open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
+            if connection.status is PENDING and connection.deleted_at is None and not open_here:
+                await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
+
+    async def _succeed(self, attempt: Attempt, proof: Grant, *, several: bool, by: str) -> list[Job]:
+        async with self._store.begin() as tx:
+            connection = await self._lock(tx, attempt)
+            if not await tx.attempts.close(attempt.id, Outcome.SUCCEEDED, None, at=tx.now):
+                return await self._came_late(tx, attempt, proof)
+            connection = await ready_to_authorize(tx, connection, by=by)
+            previous = connection.nango_id
+            authorized = connection.authorize(
+                nango_id=proof.nango_id, integration=proof.integration, at=tx.now, by=by
+            )
+            await tx.connections.save(authorized)
+            siblings = [
+                other
+                for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
+                if other.id != attempt.id
+            ]
+            for sibling in siblings:
+                await tx.attempts.close(sibling.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
+            identify = self._job(tx, JobKind.IDENTIFY, attempt)
+            await tx.jobs.add(identify)
+            if siblings or several or previous not in (None, proof.nango_id):
+                # A sibling whose relay timed out may still complete inside Nango: look once more after that.
+                await tx.jobs.add(self._job(tx, JobKind.REMOVE, attempt, delay=HOLD))
+            return [identify]
+
+    async def _came_late(self, tx: Transaction, attempt: Attempt, proof: Grant) -> list[Job]:
+        """Remove what a closed attempt left at Nango; its own earlier success leaves nothing."""
+        ended = await tx.attempts.get(attempt.id)
+        if ended is None or ended.outcome is Outcome.SUCCEEDED:
+            return []
+        job = self._job(tx, JobKind.REMOVE, attempt, grant=proof)
+        await tx.jobs.add(job)
+        return [job]
+
+    async def _do_now(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(_IDENTIFY_DEADLINE):
+                await (self._identify if job.kind is JobKind.IDENTIFY else self._remove)(job)
+        except (DomainError, TimeoutError):
+            pass  # the worker has the job
+
+    async def _lock(self, tx: Transaction, attempt: Attempt) -> Connection:
+        return await tx.connections.get(attempt.company_id, attempt.connection_id, lock=True, deleted=True)
+
+    def _job(
+        self,
+        tx: Transaction,
+        kind: JobKind,
+        attempt: Attempt,
+        *,
+        delay: timedelta = _INLINE,
+        grant: Grant | None = None,
+    ) -> Job:
+        return Job(
+            id=self._ids.random_id(),
+            kind=kind,
+            company_id=attempt.company_id,
+            connection_id=attempt.connection_id,
+            due_at=tx.now + delay,
+            integration=grant.integration if grant else None,
+            nango_id=grant.nango_id if grant else None,
+        )
+
+
+async def ready_to_authorize(tx: Transaction, connection: Connection, *, by: str) -> Connection:
+    """Make a connection pending again where a sibling's failure has given it back what it had.
+
+    Disconnected is the one status that cannot be authorized directly.
+    """
+    if connection.status is not DISCONNECTED:
+        return connection
+    restarted = connection.restart_authorization(
+        parameters=connection.parameters, integration=connection.integration, at=tx.now, by=by
+    )
+    await tx.connections.save(restarted)
+    return restarted.after

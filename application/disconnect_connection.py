@@ -1,0 +1,44 @@
+"""Disconnect: the credentials go at Nango, the record stays to be authorized again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.delete_connection import remove_now
+from application.remove_grants import end_authorizations
+from domain.connection import DISCONNECTED
+
+if TYPE_CHECKING:
+    from application.ports import Ids, Store
+    from application.remove_grants import RemoveGrants
+    from domain.connection import Connection
+
+REASON = "Disconnected on request. Authorize again to use it."
+
+
+@frozen
+class DisconnectConnection:
+    """As delete at Nango; disconnecting twice is fine."""
+
+    _store: Store
+    _ids: Ids
+    _remove: RemoveGrants
+
+    async def __call__(self, *, company_id: str, connection_id: str, actor: str) -> Connection:
+        """Give the disconnected connection.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+
+        """
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(company_id, connection_id, lock=True)
+            if connection.status is DISCONNECTED:
+                return connection
+            job = await end_authorizations(tx, connection, self._ids)
+            change = connection.disconnect(reason=REASON, at=tx.now, by=actor)
+            await tx.connections.save(change)
+        await remove_now(self._remove, job)
+        return change.after

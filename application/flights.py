@@ -1,0 +1,90 @@
+"""One refresh and one verification per connection at a time, over all processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from application.single_flight import SingleFlight
+from domain.errors import DomainError, GatewayNonsense, RefreshRefused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from application.ports import FlightKind, Store
+
+LEASE = timedelta(seconds=40)
+"""Longer than a refresh can take: probe, forced refresh (15 s), probe."""
+
+_LOOK_AGAIN = 0.05
+
+
+@frozen
+class Flights:
+    """Shares a call's outcome: the losers wait for the winner and get what it got."""
+
+    _store: Store
+    _here: SingleFlight = field(init=False, factory=SingleFlight)
+
+    async def fly(
+        self, kind: FlightKind, company_id: str, connection_id: str, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do the work, or wait for whoever does it; its DomainError is everybody's."""
+        await self._here.join(
+            (kind, company_id, connection_id), lambda: self._across(kind, company_id, connection_id, work)
+        )
+
+    async def _across(
+        self, kind: FlightKind, company_id: str, connection_id: str, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        flight, ours = await self._store.board(company_id, connection_id, kind, lease=LEASE)
+        if ours:
+            await self._lead(flight.id, work)
+        else:
+            await self._follow(flight.id)
+
+    async def _lead(self, flight_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except DomainError as problem:
+            await self._store.land(flight_id, _told(problem))
+            raise
+        except BaseException:
+            await self._store.land(flight_id, _told(Unavailable("The call was interrupted. Try again.")))
+            raise
+        await self._store.land(flight_id, "{}")
+
+    async def _follow(self, flight_id: str) -> None:
+        async with asyncio.timeout(LEASE.total_seconds()):
+            while True:
+                flight = await self._store.flight(flight_id)
+                if flight is None:
+                    raise Unavailable("The call was interrupted. Try again.", retry_after=1)
+                if flight.outcome is not None:
+                    break
+                await asyncio.sleep(_LOOK_AGAIN)
+        if problem := _heard(flight.outcome):
+            raise problem
+
+
+def _told(problem: DomainError) -> str:
+    if isinstance(problem, RefreshRefused):
+        return json.dumps({"refused": problem.reason})
+    if isinstance(problem, Unavailable):
+        return json.dumps({"unavailable": str(problem), "retry_after": problem.retry_after})
+    return json.dumps({"nonsense": str(problem)})
+
+
+def _heard(outcome: str) -> DomainError | None:
+    told = json.loads(outcome)
+    if "refused" in told:
+        return RefreshRefused(told["refused"])
+    if "unavailable" in told:
+        return Unavailable(told["unavailable"], retry_after=told["retry_after"])
+    if "nonsense" in told:
+        return GatewayNonsense(told["nonsense"])
+    return None

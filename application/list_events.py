@@ -1,0 +1,30 @@
+"""List events: what happened to a connection, or to any of a company's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from application.ports import Page, Store
+    from domain.events import Event
+
+
+@frozen
+class ListEvents:
+    """Read the history, oldest first."""
+
+    _store: Store
+
+    async def __call__(
+        self, *, company_id: str, connection_id: str | None, limit: int, cursor: str | None
+    ) -> Page[Event]:
+        """Give a page; the cursor of the last one read goes on from there, also when more happens later.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+            InvalidInput: the cursor is none of ours.
+
+        """
+        return await self._store.events(company_id, connection_id, limit=limit, cursor=cursor)

@@ -1,0 +1,56 @@
+"""Connect session: for front ends that run Nango's own SDK instead of following our URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from application.authorizations import oauth_of, parameters_for
+from domain.authorization import AttemptMode
+from domain.connection import ACTIVE
+from domain.errors import ActiveConnectionExists
+
+if TYPE_CHECKING:
+    from application.authorizations import StartAuthorization
+    from application.ports import ProviderCatalogue, Session, Store
+    from domain.redirect import RedirectUrl
+
+
+@frozen
+class OpenConnectSession:
+    """Open a Nango session that carries our tags, as an attempt like any other."""
+
+    _store: Store
+    _catalogue: ProviderCatalogue
+    _authorizations: StartAuthorization
+
+    async def __call__(
+        self, *, company_id: str, connection_id: str, redirect_url: RedirectUrl | None, actor: str
+    ) -> Session:
+        """Give the session; the reference's callback route, Nango's webhook or the poll completes it.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+            ActiveConnectionExists: it is active; disconnect it first.
+            TooManyAttempts: too many authorizations are open.
+
+        """
+        # Nobody will come back with this state: Nango's SDK keeps its own.
+        state = self._authorizations.new_state()
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(company_id, connection_id, lock=True)
+            if connection.status is ACTIVE:
+                raise ActiveConnectionExists(connection.provider)
+            oauth = oauth_of(self._catalogue.get(connection.provider).provider)
+            values = parameters_for(oauth, {}, connection.parameters)
+            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)
+        try:
+            attempt, session = await self._authorizations.open_session(attempt, oauth, values)
+            attempt = attrs.evolve(attempt, mode=AttemptMode.SESSION)
+            await self._authorizations.record(attempt, values, by=actor)
+        except BaseException:
+            await self._authorizations.undo(attempt, by=actor)
+            raise
+        return session

@@ -1,0 +1,50 @@
+"""Ask the provider who an account is, and read what it says of the credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from application.ports import Health, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from application.ports import AuthGateway, GrantDetails, ProviderCatalogue
+    from domain.connection import Connection
+
+
+@frozen
+class ProbeAccount:
+    """The identity call of the provider's description, through Nango's proxy."""
+
+    _gateway: AuthGateway
+    _catalogue: ProviderCatalogue
+
+    async def __call__(self, connection: Connection, details: GrantDetails | None = None) -> Verdict:
+        """Judge the credentials; `details` where Nango's own knowledge of the connection is at hand.
+
+        A provider without an identity call is taken at Nango's word that the credentials are there.
+
+        Raises:
+            ProviderUnavailable, GatewayUnavailable, GatewayNonsense: says nothing of the credentials.
+            CredentialsUnusable: Nango has none that it can use.
+            GrantNotFound: gone at Nango.
+
+        """
+        adapter = self._catalogue.get(connection.provider)
+        if connection.nango_id is None or adapter.provider.identity is None:
+            return Verdict(health=Health.FORBIDDEN)
+        answer = await self._gateway.call_provider(
+            connection.integration,
+            connection.nango_id,
+            adapter.provider.identity,
+            base_url=adapter.base_url(connection.parameters),
+        )
+        config: Mapping[str, Any] = details.connection_config if details else {}
+        return adapter.read(
+            answer,
+            connection_config={**connection.parameters, **config},
+            token=details.token if details else {},
+        )

@@ -1,0 +1,62 @@
+"""Reauthorize: a new authorization URL for one connection that is not active."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.authorizations import AuthorizationStarted, oauth_of, parameters_for
+from domain.connection import ACTIVE
+from domain.errors import ActiveConnectionExists
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from application.authorizations import StartAuthorization
+    from application.ports import ProviderCatalogue, Store
+    from domain.redirect import RedirectUrl
+
+
+@frozen
+class ReauthorizeConnection:
+    """Authorize a connection again; Nango's id is kept, except after a disconnect."""
+
+    _store: Store
+    _catalogue: ProviderCatalogue
+    _authorizations: StartAuthorization
+
+    async def __call__(
+        self,
+        *,
+        company_id: str,
+        connection_id: str,
+        redirect_url: RedirectUrl | None,
+        parameters: Mapping[str, str] | None,
+        actor: str,
+    ) -> AuthorizationStarted:
+        """Give the URL to send the user to; parameters not given are those of the last time.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+            ActiveConnectionExists: it is active; disconnect it first.
+            InvalidInput: a parameter is missing, unknown or ill-formed.
+            TooManyAttempts: too many authorizations are open.
+
+        """
+        state = self._authorizations.new_state()
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(company_id, connection_id, lock=True)
+            if connection.status is ACTIVE:
+                raise ActiveConnectionExists(connection.provider)
+            oauth = oauth_of(self._catalogue.get(connection.provider).provider)
+            values = parameters_for(oauth, parameters or {}, connection.parameters)
+            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)
+        try:
+            _, url = await self._authorizations.start(attempt, oauth, values, state=state, by=actor)
+        except BaseException:
+            await self._authorizations.undo(attempt, by=actor)
+            raise
+        return AuthorizationStarted(
+            connection_id=connection_id, provider=connection.provider, url=url, is_new=False
+        )

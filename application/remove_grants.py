@@ -1,0 +1,107 @@
+"""Remove at Nango what is no longer ours to keep: after a delete, a disconnect, or a lost race."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.ports import Job, JobKind
+from domain.authorization import HOLD, AttemptMode, Outcome
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from application.ports import AuthGateway, Ids, Store, Transaction
+    from domain.authorization import Attempt, Grant
+    from domain.connection import Connection
+
+_INLINE = timedelta(seconds=30)
+_LONGEST_WAIT = timedelta(minutes=30)
+
+
+@frozen
+class RemoveGrants:
+    """Does a REMOVE job.
+
+    A grant goes only where its deployment tag is ours and our database holds a tombstone or a closed
+    attempt for it: after a restored backup, good connections look like orphans.
+    """
+
+    _store: Store
+    _gateway: AuthGateway
+
+    async def __call__(self, job: Job) -> None:
+        """Remove, and owe it no more.
+
+        Raises:
+            DomainError: Nango does not answer; the job stays.
+
+        """
+        deployment = await self._store.deployment()
+        grants = await self._gateway.find_grants({"connection": job.connection_id})
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
+            attempts = await tx.attempts.of(job.company_id, job.connection_id)
+        closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
+        doomed = {
+            (grant.integration, grant.nango_id)
+            for grant in grants
+            if grant.tags.get("deployment") == deployment and _is_over(grant, connection, closed)
+        }
+        if job.integration and job.nango_id and job.nango_id != connection.nango_id:
+            doomed.add((job.integration, job.nango_id))
+        for integration, nango_id in sorted(doomed):
+            await self._gateway.delete(integration, nango_id)
+        async with self._store.begin() as tx:
+            await tx.jobs.finish(job.id)
+
+    async def later(self, job: Job) -> None:
+        """Try again with a growing delay, for as long as it takes."""
+        async with self._store.begin() as tx:
+            wait = min(timedelta(seconds=15) * (1 << min(job.tries, 10)), _LONGEST_WAIT)
+            await tx.jobs.reschedule(job.id, tx.now + wait)
+
+
+def _is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
+    if connection.deleted_at is not None:
+        return True
+    return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed
+
+
+async def end_authorizations(tx: Transaction, connection: Connection, ids: Ids) -> Job:
+    """Close every open attempt of a connection and owe Nango the removal; give the job to do at once.
+
+    A callback inside Nango re-creates a connection that was deleted there, so whatever may still be in
+    flight is looked for once more after its deadline.
+    """
+    attempts = await tx.attempts.of(connection.company_id, connection.id)
+    again = [due for attempt in attempts if (due := _may_complete_until(attempt))]
+    for attempt in attempts:
+        await tx.attempts.close(attempt.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
+    job = _removal(connection, ids, due_at=tx.now + _INLINE)
+    await tx.jobs.add(job)
+    if again:
+        await tx.jobs.add(_removal(connection, ids, due_at=max(again)))
+    return job
+
+
+def _may_complete_until(attempt: Attempt) -> datetime | None:
+    if attempt.closed_at is not None:
+        return None
+    if attempt.claimed_at is not None:
+        return attempt.claimed_at + HOLD
+    return None if attempt.mode in (None, AttemptMode.RELAY) else attempt.expires_at
+
+
+def _removal(connection: Connection, ids: Ids, *, due_at: datetime) -> Job:
+    return Job(
+        id=ids.random_id(),
+        kind=JobKind.REMOVE,
+        company_id=connection.company_id,
+        connection_id=connection.id,
+        due_at=due_at,
+        integration=connection.integration,
+        nango_id=connection.nango_id,
+    )

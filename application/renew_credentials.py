@@ -1,0 +1,124 @@
+"""Force new credentials, and write down what came of it (design: "Refresh")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.ports import Health, Job, JobKind
+from application.settle import REFUSED, gone, identified, settle
+from domain.authorization import LOOKUP_DELAY
+from domain.errors import CredentialsUnusable, GrantNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from application.ports import AuthGateway, GrantDetails, Ids, ProviderCatalogue, Store
+    from application.probe_account import ProbeAccount
+    from domain.connection import Connection
+    from domain.history import Change
+
+BACK_OFF = LOOKUP_DELAY * 1.75
+"""Nango answers 424 to everybody for 30 s after a failed forced refresh; look again after that (35 s)."""
+
+OUTLIVED = "The refresh token has reached the end of its life. Authorize again."
+NO_REFRESH_TOKEN = "The access token has expired and the provider gave no refresh token. Authorize again."  # noqa: S105 - a sentence
+
+
+@frozen
+class RenewCredentials:
+    """A forced refresh at Nango, believed only when the result works."""
+
+    _store: Store
+    _gateway: AuthGateway
+    _catalogue: ProviderCatalogue
+    _ids: Ids
+    _probe: ProbeAccount
+
+    async def __call__(
+        self, connection: Connection, *, word: str | None, by: str, recheck: bool = True
+    ) -> Connection:
+        """Renew, and give the connection as it is then: active, error, expired or disconnected.
+
+        `word` is what the provider said of the old credentials, better than Nango's general sentence.
+        `recheck` asks the worker to look again after Nango's back-off where the refresh was refused.
+
+        Raises:
+            ProviderUnavailable, GatewayUnavailable, GatewayNonsense: nothing is known, nothing changed.
+
+        """
+        assert connection.nango_id is not None  # noqa: S101 - callers check the status
+        try:
+            details = await self._gateway.fetch(connection.integration, connection.nango_id, refresh=True)
+        except GrantNotFound:
+            return await settle(self._store, connection, gone(by=by))
+        except CredentialsUnusable as problem:
+            return await self._refused(connection, problem, word, by=by, recheck=recheck)
+        if details.expires_at is not None:
+            # Nango answers 200 with the old token where there is no refresh token.
+            async with self._store.begin() as tx:
+                expired = details.expires_at <= tx.now
+            if expired:
+                return await settle(self._store, connection, _expire(NO_REFRESH_TOKEN, by=by))
+        return await self._judge(connection, details, by=by)
+
+    async def _judge(self, connection: Connection, details: GrantDetails, *, by: str) -> Connection:
+        try:
+            verdict = await self._probe(connection, details)
+        except CredentialsUnusable as problem:
+            return await self._refused(connection, problem, None, by=by, recheck=True)
+        except GrantNotFound:
+            return await settle(self._store, connection, gone(by=by))
+        if verdict.health is Health.DEAD:
+            return await settle(self._store, connection, _fail(verdict.reason or REFUSED, by=by))
+        return await settle(
+            self._store,
+            connection,
+            lambda seen, at: seen.refresh(at=at, by=by),
+            identified(verdict, by=by),
+        )
+
+    async def _refused(
+        self,
+        connection: Connection,
+        problem: CredentialsUnusable,
+        word: str | None,
+        *,
+        by: str,
+        recheck: bool,
+    ) -> Connection:
+        if problem.exhausted:
+            return await settle(self._store, connection, _expire(f"{problem} Authorize again.", by=by))
+        oauth = self._catalogue.get(connection.provider).provider.oauth
+
+        def refused(seen: Connection, at: datetime) -> Change:
+            if oauth is not None and oauth.outlived(seen.authorized_at, at):
+                return seen.expire(reason=OUTLIVED, at=at, by=by)
+            return seen.fail_refresh(reason=word or str(problem), at=at, by=by)
+
+        settled = await settle(self._store, connection, refused)
+        if recheck:
+            await self._look_again(settled)
+        return settled
+
+    async def _look_again(self, connection: Connection) -> None:
+        async with self._store.begin() as tx:
+            await tx.jobs.add(
+                Job(
+                    id=self._ids.random_id(),
+                    kind=JobKind.RECHECK,
+                    company_id=connection.company_id,
+                    connection_id=connection.id,
+                    due_at=tx.now + BACK_OFF,
+                )
+            )
+
+
+def _expire(reason: str, *, by: str) -> Callable[[Connection, datetime], Change]:
+    return lambda connection, at: connection.expire(reason=reason, at=at, by=by)
+
+
+def _fail(reason: str, *, by: str) -> Callable[[Connection, datetime], Change]:
+    return lambda connection, at: connection.fail_refresh(reason=reason, at=at, by=by)

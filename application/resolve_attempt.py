@@ -1,0 +1,49 @@
+"""An attempt whose time to be looked at has come: confirm it, go on waiting, or give it up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from domain.authorization import GIVE_UP
+
+if TYPE_CHECKING:
+    from application.authorizations import StartAuthorization
+    from application.confirm_attempt import ConfirmAttempt
+    from application.ports import Store
+    from domain.authorization import Attempt
+
+ACTOR = "worker"
+
+
+@frozen
+class ResolveAttempt:
+    """Nango is asked before anything is given up."""
+
+    _store: Store
+    _authorizations: StartAuthorization
+    _confirm: ConfirmAttempt
+
+    async def __call__(self, attempt: Attempt) -> None:
+        """Look at one open attempt.
+
+        Raises:
+            DomainError: Nango or the database does not answer now.
+
+        """
+        if attempt.mode is None:
+            # The process died between its intent and Nango's answer: nobody has the URL.
+            await self._authorizations.undo(attempt, by=ACTOR)
+            return
+        if await self._confirm(attempt, by=ACTOR):
+            return
+        async with self._store.begin() as tx:
+            now = tx.now
+            checked = attrs.evolve(attempt, checks=attempt.checks + 1)
+            await tx.attempts.update(attrs.evolve(checked, check_at=checked.next_check(now)))
+        if attempt.claimed_at is not None and now >= attempt.claimed_at + GIVE_UP:
+            await self._confirm.fail(attempt, "authorization_timeout", by=ACTOR)
+        elif attempt.claimed_at is None and now >= attempt.expires_at:
+            await self._confirm.abandon(attempt, by=ACTOR)

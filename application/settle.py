@@ -1,0 +1,60 @@
+"""Write down what was learnt about a connection's credentials while no transaction was open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from application.ports import Health
+from domain.connection import ACTIVE, ERROR, EXPIRED, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from application.ports import Store, Verdict
+    from domain.history import Change
+
+    Step = Callable[[Connection, datetime], Change | None]
+
+AUTHORIZED = frozenset({ACTIVE, ERROR, EXPIRED})
+"""The statuses in which Nango holds credentials that can be looked at."""
+
+REFUSED = "The provider refused the credentials"
+GONE = "The connection no longer exists at Nango. Authorize it again."
+
+
+async def settle(store: Store, seen: Connection, *steps: Step) -> Connection:
+    """Take these steps, unless the connection has moved on to other credentials since it was `seen`."""
+    async with store.begin() as tx:
+        connection = await tx.connections.get(seen.company_id, seen.id, lock=True)
+        if connection.nango_id != seen.nango_id or connection.status not in AUTHORIZED:
+            return connection
+        for step in steps:
+            if change := step(connection, tx.now):
+                await tx.connections.save(change)
+                connection = change.after
+        return connection
+
+
+def found(verdict: Verdict, *, by: str) -> Step:
+    """The step that an identity call's verdict means for the status."""
+    if verdict.health is Health.DEAD:
+        reason = verdict.reason or REFUSED
+        return lambda connection, at: connection.find_unhealthy(reason=reason, at=at, by=by)
+    return lambda connection, at: connection.find_healthy(at=at, by=by)
+
+
+def identified(verdict: Verdict, *, by: str) -> Step:
+    """The step that notes the account, where the provider named one."""
+
+    def step(connection: Connection, at: datetime) -> Change | None:
+        if verdict.account_id is None:
+            return None
+        return connection.identify(verdict.account_id, verdict.account_name, at=at, by=by)
+
+    return step
+
+
+def gone(*, by: str) -> Step:
+    """The step for a connection that Nango does not have any more."""
+    return lambda connection, at: connection.disconnect(reason=GONE, at=at, by=by)

@@ -1,0 +1,105 @@
+"""Verify connection: whether it still exists at Nango and the provider accepts the credentials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.ports import FlightKind
+from application.refresh_connection import NOT_AUTHORIZED
+from application.settle import found, gone, identified, settle
+from domain.connection import ACTIVE, DISCONNECTED, PENDING, AuthKind
+from domain.errors import CredentialsUnusable, GrantNotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from application.flights import Flights
+    from application.ports import AuthGateway, Store
+    from application.probe_account import ProbeAccount
+    from application.renew_credentials import RenewCredentials
+    from domain.connection import Connection
+
+
+@frozen(kw_only=True)
+class Verification:
+    """What a look at the connection found; `error` says why it is not healthy."""
+
+    connection: Connection
+    healthy: bool
+    error: str | None
+    checked_at: datetime
+
+
+@frozen
+class CheckHealth:
+    """The look itself, for whoever has a reason to look: a caller, the worker."""
+
+    _store: Store
+    _gateway: AuthGateway
+    _probe: ProbeAccount
+    _renew: RenewCredentials
+
+    async def __call__(self, connection: Connection, *, by: str, recheck: bool = True) -> Connection:
+        """Look, and give the connection as it is then.
+
+        Raises:
+            Unavailable, GatewayNonsense: nothing is known, nothing changed.
+
+        """
+        if connection.nango_id is None:
+            return connection
+        if not await self._gateway.has_grant(connection.integration, connection.nango_id):
+            return await settle(self._store, connection, gone(by=by))
+        try:
+            verdict = await self._probe(connection)
+        except GrantNotFound:
+            return await settle(self._store, connection, gone(by=by))
+        except CredentialsUnusable:
+            if connection.auth_kind is AuthKind.API_KEY:
+                raise
+            # Nango's own trouble with the credentials says nothing about the provider: decide as a refresh.
+            return await self._renew(connection, word=None, by=by, recheck=recheck)
+        return await settle(self._store, connection, found(verdict, by=by), identified(verdict, by=by))
+
+
+@frozen
+class VerifyConnection:
+    """Look at one connection, at most once at a time over all processes."""
+
+    _store: Store
+    _flights: Flights
+    _check: CheckHealth
+
+    async def __call__(self, *, company_id: str, connection_id: str, actor: str) -> Verification:
+        """Give what was found; pending and disconnected connections are not healthy, and not looked at.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+            Unavailable, GatewayNonsense: nothing is known, nothing changed.
+
+        """
+        connection = await self._store.find(company_id, connection_id)
+        if connection.status not in (PENDING, DISCONNECTED):
+
+            async def look() -> None:
+                await self._check(connection, by=actor)
+
+            await self._flights.fly(FlightKind.VERIFY, company_id, connection_id, look)
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(company_id, connection_id)
+            return Verification(
+                connection=connection,
+                healthy=connection.status is ACTIVE,
+                error=_error(connection),
+                checked_at=tx.now,
+            )
+
+
+def _error(connection: Connection) -> str | None:
+    if connection.status is PENDING:
+        return NOT_AUTHORIZED
+    if connection.status is DISCONNECTED:
+        return connection.error_message or "Connection is disconnected - authorize it again"
+    return connection.error_message
