@@ -90,17 +90,18 @@ def _violation(error: ValidationError) -> tuple[Path, str]:
     path: Path = tuple(error.absolute_path)
     schema: Any = error.schema
     rule: Any = error.validator_value
+    instance: Any = error.instance
     if error.validator == "additionalProperties" and rule is False:
         known = schema["properties"]
-        extra = next(name for name in error.instance if name not in known)
+        extra = next(name for name in instance if name not in known)
         return (*path, extra), f"is not known here; known are {', '.join(known)}"
     if error.validator == "required":
-        missing = next(name for name in rule if name not in error.instance)
+        missing = next(name for name in rule if name not in instance)
         return (*path, missing), "is required"
     if error.validator == "anyOf":
         return path, "needs a table [oauth] or [api_key]"
     if error.validator == "not":
-        return path, f"may not be {error.instance!r}, which auth-url takes for itself"
+        return path, f"may not be {instance!r}, which auth-url takes for itself"
     return path, error.message
 
 

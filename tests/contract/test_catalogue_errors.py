@@ -1,0 +1,197 @@
+"""A bad provider file is refused with its file, line, key and reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.catalogue.errors import CatalogueError
+from adapters.catalogue.loader import load_catalogue
+from adapters.catalogue.provider_file import ProviderFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """\
+key = "acme"
+name = "Acme"
+description = "CRM"
+category = "crm"
+docs_url = "https://acme.example/docs"
+
+[oauth]
+integration = "acme"
+refresh_token_lifetime = "100d"
+
+[[oauth.parameters]]
+name = "region"
+label = "Region"
+pattern = "^[a-z]+$"
+
+[[oauth.parameters]]
+name = "accountId"
+label = "Account id"
+pattern = "^[0-9]+$"
+required = false
+
+[api_key]
+integration = "acme-api-key"
+type = "API_KEY"
+
+[api_key.credentials]
+apiKey = "{apiKey}"
+
+[identity]
+method = "GET"
+path = "/v1/me/${connectionConfig.region}"
+headers = { accept = "application/json" }
+base_url = ""
+healthy = "response.ok == `true`"
+dead = "response.error == 'token_revoked'"
+account_id = "response.id"
+account_name = "response.name"
+error_message = "response.error.message"
+"""
+
+# what to replace, by what, then the line, the key and the reason that the error gives
+VIOLATIONS = [
+    ('key = "acme"', 'key = "acme', 1, None, "Illegal character '\\n'"),
+    ('name = "Acme"', 'name = "Acme"\nname = "Acme"', 3, None, "Cannot overwrite a value"),
+    ('key = "acme"\n', "", None, "key", "is required"),
+    ('key = "acme"', 'key = "Acme"', 1, "key", "'Acme' does not match"),
+    ('key = "acme"', 'key = "acme2"', 1, "key", "is 'acme2', but the file is named 'acme'"),
+    ('name = "Acme"', "name = 5", 2, "name", "5 is not of type 'string'"),
+    ('description = "CRM"', 'description = ""', 3, "description", "'' should be non-empty"),
+    ('category = "crm"', 'category = "crm"\nicon = "x"', 5, "icon", "is not known here; known are key, name"),
+    ('"https://acme.example/docs"', '"javascript:alert(1)"', 5, "docs_url", "does not match '^https://"),
+    ('[oauth]\nintegration = "acme"', "[oauth]", 7, "oauth.integration", "is required"),
+    ('integration = "acme"', 'integraton = "acme"', 8, "oauth.integraton", "is not known here"),
+    ('"100d"', '"100 days"', 9, "oauth.refresh_token_lifetime", "'100 days' does not match"),
+    ('"100d"', "100", 9, "oauth.refresh_token_lifetime", "100 is not of type 'string'"),
+    ('name = "region"', 'name = "r-1"', 12, "oauth.parameters[0].name", "'r-1' does not match"),
+    ('name = "region"', 'name = "redirectUrl"', 12, "oauth.parameters[0].name", "auth-url takes for itself"),
+    ('"^[a-z]+$"', '"^[a-z+$"', 14, "oauth.parameters[0].pattern", "is not a regular expression"),
+    ('label = "Account id"\n', "", 16, "oauth.parameters[1].label", "is required"),
+    ('"^[0-9]+$"', '"(?P<x"', 19, "oauth.parameters[1].pattern", "is not a regular expression"),
+    ("required = false", 'required = "no"', 20, "oauth.parameters[1].required", "is not of type 'boolean'"),
+    ("required = false", 'target = "body"', 20, "oauth.parameters[1].target", "'body' is not one of"),
+    ('type = "API_KEY"', 'type = "key"', 24, "api_key.type", "'key' does not match"),
+    ('"{apiKey}"', '"{api key}"', 27, "api_key.credentials.apiKey", "has a brace that belongs to no {name}"),
+    ('"{apiKey}"', '"{apiKey"', 27, "api_key.credentials.apiKey", "has a brace that belongs to no {name}"),
+    ('apiKey = "{apiKey}"', "", 26, "api_key.credentials", "should be non-empty"),
+    ('method = "GET"', 'method = "DELETE"', 30, "identity.method", "'DELETE' is not one of"),
+    ('"/v1/me/$', '"v1/me/$', 31, "identity.path", "does not match '^/"),
+    ("${connectionConfig.region}", "{region}", 31, "identity.path", "may only have placeholders such as"),
+    ("${connectionConfig.region}", "${apiKey}", 31, "identity.path", "may only have placeholders such as"),
+    ("{ accept =", '{ "a b" =', 32, "identity.headers", "'a b' does not match"),
+    ('"application/json"', '"a\\nb"', 32, "identity.headers.accept", "does not match"),
+    ('base_url = ""', 'base_url = "http://a"', 33, "identity.base_url", "does not match"),
+    ('base_url = ""', 'base_url = "https://{host}/"', 33, "identity.base_url", "wants {host}, which is no"),
+    ('base_url = ""', 'base_url = "https://{}/"', 33, "identity.base_url", "a brace that belongs to no"),
+    (
+        'base_url = ""',
+        'base_url = "https://{accountId}.x"',
+        33,
+        "identity.base_url",
+        "is no required parameter in [oauth]",
+    ),
+    (
+        'base_url = ""',
+        'base_url = "https://{region}.x"',
+        33,
+        "identity.base_url",
+        "is no required parameter in [api_key]",
+    ),
+    ("response.ok ==", "response.ok = ", 34, "identity.healthy", "is not a JMESPath expression"),
+    ("response.error ==", "body.error ==", 35, "identity.dead", "begins with 'body'; known are"),
+    ('"response.id"', '"uppercase(response.id)"', 36, "identity.account_id", "calls uppercase(), which"),
+    ('"response.name"', '""', 37, "identity.account_name", "'' should be non-empty"),
+    ('"response.error.message"', "{}", 38, "identity.error_message", "is not of type 'string'"),
+]
+
+
+def parse(text: str) -> None:
+    ProviderFile("acme.toml", "acme", text).parse()
+
+
+def test_the_file_that_the_others_spoil_is_good() -> None:
+    parse(GOOD)
+
+
+@pytest.mark.parametrize(("old", "new", "line", "key", "reason"), VIOLATIONS)
+def test_a_violation_is_named_with_its_place(
+    old: str, new: str, line: int | None, key: str | None, reason: str
+) -> None:
+    assert GOOD.count(old) >= 1
+    with pytest.raises(CatalogueError) as caught:
+        parse(GOOD.replace(old, new, 1))
+    assert (caught.value.line, caught.value.key) == (line, key)
+    assert reason in caught.value.reason
+
+
+def test_the_message_reads_from_the_place_to_the_reason() -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse(GOOD.replace('"100d"', "100"))
+    assert str(caught.value) == "acme.toml:9: oauth.refresh_token_lifetime: 100 is not of type 'string'"
+
+
+def test_a_provider_that_cannot_be_connected_is_refused() -> None:
+    head = GOOD.partition("[oauth]")[0]
+    with pytest.raises(CatalogueError, match=r"needs a table \[oauth\] or \[api_key\]"):
+        parse(head)
+
+
+def test_a_reason_is_bounded() -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse(GOOD.replace('"Acme"', '"' + "x" * 10_000 + '"'))
+    assert len(caught.value.reason) <= 300
+
+
+def test_a_bad_file_in_a_directory_is_named_in_full(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD.replace('"GET"', '"PUT"'))
+    with pytest.raises(CatalogueError) as caught:
+        load_catalogue(tmp_path, entry_points=False)
+    assert str(caught.value).startswith(f"{tmp_path / 'acme.toml'}:30: identity.method: 'PUT' is not one of")
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_bytes(b'key = "\xff"')
+    with pytest.raises(CatalogueError, match=r"acme\.toml: cannot be read"):
+        load_catalogue(tmp_path, entry_points=False)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "response.items[?ok == `true`].id | [0]",
+        "response.{a: b, c: d}.a",
+        "sort_by(response.items, &age)[0].id",
+        "response[*].id | [0]",
+        "response.items[1:3] | [0]",
+        "@.response.id",
+        "!response.disabled && token.ok",
+        "join('-', [response.a, connection_config.b])",
+        "length(response.*) > `0`",
+    ],
+)
+def test_names_below_the_facts_are_the_answers_own(expression: str) -> None:
+    parse(GOOD.replace('"response.id"', f'"{expression}"'))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "items[?ok == `true`].id | [0]",
+        "join('-', [response.a, region])",
+        "response.a || answer.a",
+        "{a: response.id, b: name}.a",
+        "sort_by(items, &age)",
+        "!disabled",
+        "length(body.*)",
+        "body[0]",
+    ],
+)
+def test_an_unknown_fact_is_found_wherever_it_stands(expression: str) -> None:
+    with pytest.raises(CatalogueError, match="begins with"):
+        parse(GOOD.replace('"response.id"', f'"{expression}"'))
