@@ -16,7 +16,7 @@ from application.ports import IdempotencyRecord
 from application.single_flight import SingleFlight
 from domain.authorization import STATE_PREFIX, AttemptMode
 from domain.connection import PENDING, AuthKind, Connection, Origin
-from domain.errors import IdempotencyKeyReused
+from domain.errors import ConnectionNotFound, IdempotencyKeyReused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,13 @@ class CreateConnection:
         except _KeyTaken as taken:
             if taken.record.fingerprint != record.fingerprint:
                 raise IdempotencyKeyReused from None
-            return await self._again(wanted, key, taken.record)
+            try:
+                return await self._again(wanted, key, taken.record)
+            except ConnectionNotFound:
+                # Its flow never started, and the worker has cleared away what it left: begin anew.
+                async with self._store.begin() as tx:
+                    await tx.idempotency.forget(wanted.company_id, record.key_hash)
+                return await self._begin(wanted, _Reservation(key=key, record=record))
 
     async def _begin(self, wanted: _Wanted, reservation: _Reservation | None) -> ConnectionCreated:
         state = reservation.state() if reservation else self._ids.state()

@@ -1,31 +1,21 @@
-"""API keys: how they look, and how a caller is known by one."""
+"""Know a caller by the API key."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
-import zlib
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from application.ports import ApiKeyRecord, Scope
+from domain.api_key import digest, well_formed
 from domain.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from application.ports import ApiKeys
+    from application.ports import ApiKeys, Scope
 
-MARK = "ck_"
-"""Begins every key that we make."""
-
-PREFIX_LENGTH = 11
-"""What of a key is kept readable: the mark and 48 bits, enough to tell keys apart, useless to guess one."""
-
-MAX_LENGTH = 256
 SEEN_FOR = 1.0
 """Seconds for which a key needs no look at the database, and after which a revoked one is refused."""
 
@@ -39,31 +29,6 @@ class Caller:
     company_id: str
     scope: Scope
     actor: str
-
-
-def make_key(secret: bytes) -> str:
-    """Make a key of 256 random bits: mark, secret, and a checksum that tells a typo from a stranger."""
-    body = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
-    return f"{MARK}{body}_{_checksum(body)}"
-
-
-def well_formed(key: str) -> bool:
-    """Whether a key could be one: visible ASCII, and the checksum right where it claims to be ours."""
-    if not 32 <= len(key) <= MAX_LENGTH or not all("!" <= character <= "~" for character in key):  # noqa: PLR2004
-        return False
-    if not key.startswith(MARK):
-        return True
-    body, separator, checksum = key[len(MARK) :].rpartition("_")
-    return bool(separator) and hmac.compare_digest(checksum.encode(), _checksum(body).encode())
-
-
-def digest(key: str) -> bytes:
-    """Give what is kept of a key."""
-    return hashlib.sha256(key.encode()).digest()
-
-
-def _checksum(body: str) -> str:
-    return f"{zlib.crc32(body.encode()):08x}"
 
 
 @frozen
@@ -98,16 +63,3 @@ class Authenticate:
         # Timed from before the look: the answer is no fresher than the question.
         self._seen[fingerprint] = (asked_at, caller)
         return caller
-
-
-@frozen
-class CreateApiKey:
-    """Makes a key; it is shown once and kept only as its SHA-256."""
-
-    _keys: ApiKeys
-
-    async def __call__(self, *, company_id: str, scope: Scope, label: str | None, key: str) -> ApiKeyRecord:
-        """Keep the key; the same key again changes nothing."""
-        return await self._keys.add(
-            company_id=company_id, scope=scope, prefix=key[:PREFIX_LENGTH], digest=digest(key), label=label
-        )

@@ -1,0 +1,42 @@
+"""API keys: how they look, and what of them is kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import zlib
+
+MARK = "ck_"
+"""Begins every key that we make."""
+
+PREFIX_LENGTH = 11
+"""What of a key is kept readable: the mark and 48 bits, enough to tell keys apart, useless to guess one."""
+
+MIN_LENGTH = 32
+MAX_LENGTH = 256
+
+
+def make_key(secret: bytes) -> str:
+    """Make a key of 256 random bits: mark, secret, and a checksum that tells a typo from a stranger."""
+    body = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+    return f"{MARK}{body}_{_checksum(body)}"
+
+
+def well_formed(key: str) -> bool:
+    """Whether a key could be one: visible ASCII, and the checksum right where it claims to be ours."""
+    if not MIN_LENGTH <= len(key) <= MAX_LENGTH or not all("!" <= character <= "~" for character in key):
+        return False
+    if not key.startswith(MARK):
+        return True
+    body, separator, checksum = key[len(MARK) :].rpartition("_")
+    return bool(separator) and hmac.compare_digest(checksum.encode(), _checksum(body).encode())
+
+
+def digest(key: str) -> bytes:
+    """Give what is kept of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"
