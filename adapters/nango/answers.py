@@ -6,7 +6,7 @@ Source: Nango 0.71.4, observed. Fields we do not read are tolerated, so that a n
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -84,7 +84,7 @@ class ImportAnswer(msgspec.Struct, frozen=True):
 class DeleteAnswer(msgspec.Struct, frozen=True):
     """The answer to `DELETE /connections/{id}`."""
 
-    success: bool
+    success: Literal[True]
 
 
 class IntegrationData(msgspec.Struct, frozen=True):

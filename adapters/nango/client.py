@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -115,7 +115,7 @@ class NangoClient:
 
         Args:
             method: the HTTP method.
-            path: begins with a slash and is percent-encoded.
+            path: begins with a slash and is percent-encoded; has no query of its own where `query` is given.
             query: pairs in plain text; sent in this order.
             body: sent as JSON.
             headers: more headers.
@@ -131,7 +131,9 @@ class NangoClient:
         """
         text = f"{self._base_url}{path}"
         if query:
-            text += ("&" if "?" in path else "?") + urlencode(query, errors="replace")
+            text += ("&" if "?" in path else "?") + urlencode(
+                query, quote_via=quote, safe="", errors="replace"
+            )
         all_headers = dict(headers or {})
         if authorized:
             all_headers["Authorization"] = self._authorization

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from adapters.nango.failures import failure
 from application.ports import Flow
-from domain.errors import GatewayNonsense, IntegrationMissing
+from domain.errors import GatewayNonsense, GatewayUnavailable, IntegrationMissing
 
 if TYPE_CHECKING:
     from adapters.nango.client import Answer
@@ -22,6 +22,7 @@ def read_flow(answer: Answer, integration: str) -> Flow:
 
     Raises:
         IntegrationMissing: the integration does not exist or is not set up.
+        GatewayUnavailable: Nango is down, limits us, or has forgotten the session.
         GatewayNonsense: not a redirect to a web page with one state.
 
     """
@@ -29,6 +30,8 @@ def read_flow(answer: Answer, integration: str) -> Flow:
         # These two come as an HTML page; the page escapes quotes, so only parts without any are sought.
         if answer.status == 400 and any(words in answer.body for words in _NOT_SET_UP):  # noqa: PLR2004 - HTTP
             raise IntegrationMissing(integration)
+        if answer.status == 401:  # noqa: PLR2004 - HTTP
+            raise GatewayUnavailable("Nango does not accept the session it gave. Try again.")
         raise failure(answer, integration=integration)
     location = answer.headers.get("Location", "")
     query = _query_of(location)
