@@ -1,0 +1,45 @@
+"""Who may call what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multidict import istr
+
+from adapters.http.boundary import COMPANY
+from application.ports import Scope
+from domain.errors import Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+    from aiohttp.typedefs import Handler
+
+    from adapters.http.use_cases import Authenticate
+    from application.authenticate import Caller
+
+    CallerHandler = Callable[[web.Request, Caller], Awaitable[web.Response]]
+
+_API_KEY = istr("x-api-key")
+
+
+def guarded(authenticate: Authenticate, scope: Scope, handler: CallerHandler) -> Handler:
+    """Let a handler be reached with a key of this scope only; it is told who calls.
+
+    The handler made here raises Unauthenticated, and Forbidden where the key may only read.
+    """
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        caller = await authenticate(key=_key(request))
+        request[COMPANY] = caller.company_id
+        if scope is Scope.WRITE and caller.scope is not Scope.WRITE:
+            raise Forbidden
+        return await handler(request, caller)
+
+    return guard
+
+
+def _key(request: web.Request) -> str | None:
+    keys = request.headers.getall(_API_KEY, ())
+    return keys[0] if len(keys) == 1 else None

@@ -1,0 +1,94 @@
+"""The edge that every request crosses: its id, its errors, its one line in the log.
+
+Rate limits, and deadlines for clients that send slowly, belong to the server around the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+from multidict import istr
+from structlog.contextvars import bind_contextvars
+
+from adapters.http import answers
+from adapters.http.errors import UNEXPECTED, Refusal, refusal
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+COMPANY = web.RequestKey("company", str)
+"""Whose key the request carried, once that is known."""
+
+BROWSER_ROUTES = frozenset({"/oauth/callback", "/api/v1/connections/{provider}/callback"})
+"""Where a person may be looking at the answer."""
+
+REQUEST_ID = istr("X-Request-Id")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CLIENT_GONE = 499
+_SERVER_ERROR = 500
+
+_log = structlog.get_logger("connections.http")
+
+
+@web.middleware
+async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every request, whatever happens, and tell of it once."""
+    began = time.perf_counter()
+    request_id = request.headers.get(REQUEST_ID, "")
+    if _REQUEST_ID.fullmatch(request_id) is None:
+        request_id = secrets.token_hex(16)
+    # aiohttp runs each request in a task of its own, so nothing need be unbound.
+    bind_contextvars(request_id=request_id)
+    refused: Refusal | None = None
+    try:
+        response = await handler(request)
+    except asyncio.CancelledError:
+        _tell(request, began, _CLIENT_GONE, None)
+        raise
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            _tell(request, began, _CLIENT_GONE, None)
+            raise
+        refused = refusal(error)
+        if refused is UNEXPECTED:
+            _log.error("unexpected error", exc_info=error)
+        response = _present(request, refused, request_id)
+    response.headers[REQUEST_ID] = request_id
+    _tell(request, began, response.status, refused)
+    return response
+
+
+async def drop_banner(_: web.Request, response: web.StreamResponse) -> None:
+    """Do not say what we are made of."""
+    response.headers.popall("Server", None)
+
+
+def _present(request: web.Request, refused: Refusal, request_id: str) -> web.Response:
+    if _route(request) in BROWSER_ROUTES and answers.wants_page(request):
+        return answers.refused_page(refused, request_id)
+    return answers.refused(refused)
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return "unknown" if resource is None else resource.canonical
+
+
+def _tell(request: web.Request, began: float, status: int, refused: Refusal | None) -> None:
+    tell = _log.error if status >= _SERVER_ERROR else _log.info
+    tell(
+        "request",
+        company=request.get(COMPANY),
+        route=_route(request),
+        method=request.method,
+        status=status,
+        duration_ms=round((time.perf_counter() - began) * 1000, 2),
+        error=refused and refused.code,
+        reason=refused and refused.reason,
+    )

@@ -1,0 +1,135 @@
+"""From what the core gives to what the reference shows."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from adapters.http import schemas
+from domain.connection import ERROR, EXPIRED, PENDING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from application.authorizations import AuthorizationStarted
+    from application.create_connection import ConnectionCreated
+    from application.ports import Session
+    from application.verify_connection import Verification
+    from domain.connection import Connection
+    from domain.events import Event
+    from domain.provider import Provider
+
+
+def when(at: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, with milliseconds and Z."""
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def summary(connection: Connection) -> schemas.ConnectionSummary:
+    """Show a connection as an item of a list."""
+    synced = connection.last_synced_at
+    return schemas.ConnectionSummary(
+        connection.id,
+        connection.name,
+        connection.provider,
+        connection.status,
+        connection.external_account_id,
+        None if synced is None else when(synced),
+        when(connection.created_at),
+        when(connection.updated_at),
+        connection.error_message if connection.status in (ERROR, EXPIRED) else UNSET,
+    )
+
+
+def details(connection: Connection) -> schemas.ConnectionDetails:
+    """Show a connection by itself."""
+    synced = connection.last_synced_at
+    return schemas.ConnectionDetails(
+        connection.id,
+        connection.name,
+        connection.provider,
+        connection.status,
+        connection.external_account_id,
+        None if synced is None else when(synced),
+        connection.metadata,
+        when(connection.created_at),
+        when(connection.updated_at),
+        connection.error_message if connection.status in (ERROR, EXPIRED) else UNSET,
+    )
+
+
+def auth_url(started: AuthorizationStarted) -> schemas.AuthUrl:
+    """Show where to send the user."""
+    return schemas.AuthUrl(started.connection_id, started.provider, started.url, started.is_new)
+
+
+def created(connection: ConnectionCreated) -> schemas.CreatedConnection:
+    """Show a new connection; one that needs no OAuth has no URL."""
+    oauth = connection.oauth_url is not None
+    return schemas.CreatedConnection(
+        connection.connection_id,
+        connection.name,
+        connection.provider,
+        connection.status,
+        UNSET if connection.oauth_url is None else connection.oauth_url,
+        "Redirect user to oauthUrl to complete connection" if oauth else "Connection is ready to use",
+    )
+
+
+def session(opened: Session) -> schemas.ConnectSession:
+    """Show a session for Nango's frontend SDK."""
+    return schemas.ConnectSession(opened.token, opened.connect_link, when(opened.expires_at))
+
+
+def refreshed(connection: Connection) -> schemas.Refreshed:
+    """Show a refresh that worked."""
+    synced = connection.last_synced_at
+    return schemas.Refreshed(connection.id, None if synced is None else when(synced))
+
+
+def verified(verification: Verification) -> schemas.Verified:
+    """Show a verification: only a healthy one vouches for the account that is reached."""
+    connection = verification.connection
+    account: Any = connection.external_account_id if verification.healthy else None
+    return schemas.Verified(
+        verification.healthy,
+        connection.id,
+        connection.provider,
+        connection.status,
+        UNSET if connection.status is PENDING else account,
+        verification.error,
+        when(verification.checked_at),
+    )
+
+
+def event(fact: Event) -> schemas.EventDetails:
+    """Show a fact; its `changes` stay inside, they speak of our own fields."""
+    return schemas.EventDetails(
+        fact.connection_id,
+        fact.version,
+        fact.type,
+        when(fact.at),
+        fact.actor,
+        fact.status_before,
+        fact.status,
+        fact.reason,
+    )
+
+
+def provider(description: Provider) -> schemas.ProviderDetails:
+    """Show a provider, and how it can be connected."""
+    parameters = description.oauth.parameters if description.oauth else ()
+    return schemas.ProviderDetails(
+        description.key,
+        description.name,
+        description.description,
+        description.category,
+        description.docs_url,
+        description.oauth is not None,
+        description.api_key is not None,
+        [schemas.ParameterDetails(p.name, p.label, p.required, p.pattern) for p in parameters],
+    )

@@ -1,0 +1,157 @@
+"""What comes in over the wire: queries and bodies, each field with its rule.
+
+A field's `description` completes the sentence "<field> must be …", in errors as in the documentation;
+`extra["check"]` is a rule that a schema cannot say: it gives what is wrong, or None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from domain.connection import ConnectionStatus
+from domain.errors import InvalidInput
+from domain.redirect import MAX_LENGTH, RedirectUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+METADATA_BYTES = 16 * 1024
+METADATA_KEYS = 256
+METADATA_DEPTH = 16
+
+
+def _check_redirect_url(text: str) -> str | None:
+    try:
+        RedirectUrl.parse(text)
+    except InvalidInput as problem:
+        return "; ".join(message for _, message in problem.details)
+    return None
+
+
+def _check_metadata(metadata: dict[str, Any]) -> str | None:
+    if len(msgspec.json.encode(metadata)) > METADATA_BYTES:
+        return f"must be at most {METADATA_BYTES} bytes of JSON"
+    objects = list(_containers(metadata, 1))
+    if sum(len(value) for value, _ in objects if isinstance(value, dict)) > METADATA_KEYS:
+        return f"must have at most {METADATA_KEYS} keys in all"
+    if max(depth for _, depth in objects) > METADATA_DEPTH:
+        return f"must not be nested deeper than {METADATA_DEPTH} levels"
+    return None
+
+
+def _containers(value: Any, depth: int) -> Iterator[tuple[Any, int]]:
+    if isinstance(value, (dict, list)):
+        yield value, depth
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _containers(item, depth + 1)
+
+
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=rf"^\s*[^\s{_CONTROLS}](?:[^{_CONTROLS}]{{0,198}}[^\s{_CONTROLS}])?\s*\Z",
+        description="1 to 200 characters, none of them a control character",
+    ),
+]
+Provider = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z", description="the key of a provider")]
+Filter = Annotated[
+    str,
+    Meta(pattern=rf"^[^{_CONTROLS}]{{1,255}}\Z", description="1 to 255 characters, no control characters"),
+]
+Cursor = Annotated[str, Meta(pattern=r"^[!-~]{1,512}\Z", description="a cursor as `meta.nextCursor` gave it")]
+Limit = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
+Redirect = Annotated[
+    str,
+    Meta(
+        max_length=MAX_LENGTH,
+        description=f"an https URL (or http on localhost) of at most {MAX_LENGTH} characters",
+        extra={"check": _check_redirect_url},
+    ),
+]
+Metadata = Annotated[dict[str, Any], Meta(description="a JSON object", extra={"check": _check_metadata})]
+Parameters = Annotated[
+    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}\Z")]],
+    Meta(max_length=32, description="an object of at most 32 texts, each of 1 to 1024 characters"),
+]
+Status = Annotated[
+    ConnectionStatus, Meta(description="one of " + ", ".join(status.value for status in ConnectionStatus))
+]
+
+
+class Nothing(Struct):
+    """No parameters, or no fields."""
+
+
+class ProviderPath(Struct):
+    """The path of auth-url."""
+
+    provider: Provider
+
+
+class ListQuery(Struct, rename="camel"):
+    """The query of a list of connections."""
+
+    provider: Provider | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    name: Filter | UnsetType = UNSET
+    external_account_id: Filter | UnsetType = UNSET
+    limit: Limit = 50
+    cursor: Cursor | UnsetType = UNSET
+
+
+class EventsQuery(Struct, rename="camel"):
+    """The query of a history."""
+
+    after: Cursor | UnsetType = UNSET
+    limit: Limit = 50
+
+
+class AuthUrlQuery(Struct, rename="camel"):
+    """The query of auth-url; whatever else is in it is a parameter of the provider."""
+
+    redirect_url: Redirect | UnsetType = UNSET
+    connection_name: Name | UnsetType = UNSET
+
+
+class ReportQuery(Struct, rename="camel"):
+    """The query of the reference's callback; whatever else is in it is ignored."""
+
+    connection_id: str = ""
+    success: Annotated[Literal["true", "false"], Meta(description="true or false")] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    redirect_url: str | UnsetType = UNSET
+
+
+class NewConnection(Struct, rename="camel"):
+    """The body of a create."""
+
+    name: Name
+    provider: Provider
+    metadata: Metadata = {}
+    redirect_url: Redirect | UnsetType = UNSET
+    parameters: Parameters = {}
+
+
+class ConnectionChanges(Struct, rename="camel"):
+    """The body of an update; the metadata is replaced as a whole."""
+
+    name: Name | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+
+
+class NewAuthorization(Struct, rename="camel"):
+    """The body of a reauthorize."""
+
+    redirect_url: Redirect | UnsetType = UNSET
+    parameters: Parameters | UnsetType = UNSET
+
+
+class NewSession(Struct, rename="camel"):
+    """The body of a connect-session."""
+
+    redirect_url: Redirect | UnsetType = UNSET
