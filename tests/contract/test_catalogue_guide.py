@@ -1,0 +1,63 @@
+"""The worked examples of docs/adding-a-provider.md, taken from the page and run."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.catalogue.errors import CatalogueError
+from adapters.catalogue.loader import load_catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GUIDE = (Path(__file__).parents[2] / "docs/adding-a-provider.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+ERROR, ACME, TRY_ACME, BOLT, PYPROJECT, TRY_BOLT = [text for _, text in BLOCKS]
+
+
+def run(example: str) -> None:
+    exec(compile(example, "docs/adding-a-provider.md", "exec"), {})  # noqa: S102 - our own page, run on purpose
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory that a reader works in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("bolt_connections", None)
+
+
+def test_the_toml_example_works_as_the_page_says(folder: Path) -> None:
+    (folder / "providers").mkdir()
+    (folder / "providers/acme.toml").write_text(ACME)
+    run(TRY_ACME)
+
+
+def test_the_error_on_the_page_is_the_one_that_is_given(folder: Path) -> None:
+    (folder / "acme.toml").write_text(ACME.replace("integration", "integraton"))
+    with pytest.raises(CatalogueError) as caught:
+        load_catalogue(folder)
+    assert str(caught.value).replace(str(folder), "/etc/connections") == ERROR.strip()
+
+
+def test_the_python_example_works_as_the_page_says(folder: Path) -> None:
+    project = tomllib.loads(PYPROJECT)["project"]
+    (folder / "bolt_connections.py").write_text(BOLT)
+    info = folder / f"bolt_connections-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    points = project["entry-points"]["connections.providers"]
+    lines = [f"{name} = {target}" for name, target in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[connections.providers]", *lines]))
+    importlib.invalidate_caches()
+    run(TRY_BOLT)
