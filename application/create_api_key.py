@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from domain.api_key import PREFIX_LENGTH, digest
+from domain.api_key import digest, readable_prefix
 
 if TYPE_CHECKING:
     from application.ports import ApiKeyRecord, ApiKeys, Scope
@@ -21,5 +21,5 @@ class CreateApiKey:
     async def __call__(self, *, company_id: str, scope: Scope, label: str | None, key: str) -> ApiKeyRecord:
         """Keep the key; the same key again changes nothing."""
         return await self._keys.add(
-            company_id=company_id, scope=scope, prefix=key[:PREFIX_LENGTH], digest=digest(key), label=label
+            company_id=company_id, scope=scope, prefix=readable_prefix(key), digest=digest(key), label=label
         )

@@ -10,9 +10,6 @@ import zlib
 MARK = "ck_"
 """Begins every key that we make."""
 
-PREFIX_LENGTH = 11
-"""What of a key is kept readable: the mark and 48 bits, enough to tell keys apart, useless to guess one."""
-
 MIN_LENGTH = 32
 MAX_LENGTH = 256
 
@@ -31,6 +28,14 @@ def well_formed(key: str) -> bool:
         return True
     body, separator, checksum = key[len(MARK) :].rpartition("_")
     return bool(separator) and hmac.compare_digest(checksum.encode(), _checksum(body).encode())
+
+
+def readable_prefix(key: str) -> str:
+    """Give what of a key is kept readable: enough to tell keys apart, useless to guess one.
+
+    The mark and 48 of 256 bits; of a key that somebody chose, only its first four characters.
+    """
+    return key[: len(MARK) + 8] if key.startswith(MARK) else key[:4]
 
 
 def digest(key: str) -> bytes:

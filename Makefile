@@ -1,0 +1,48 @@
+# Everything a developer does here. Python 3.11 or newer is all that must be there before.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check format e2e lock clean
+
+run: .venv/run
+	@exec $(BIN)/connections dev
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+check: .venv/test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: .venv/test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Needs Debian's chromium: apt-get install chromium
+e2e: .venv/test
+	$(BIN)/python -m pytest -m browser
+
+lock: .venv/test
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade $(LOCK) --extra dev --extra test -c requirements-dev.lock pyproject.toml -o requirements-test.lock
+LOCK := --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
+
+clean:
+	rm -rf .venv .data build *.egg-info
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Connections needs Python 3.11 or newer; set PYTHON=…")'
+	$(PYTHON) -m venv .venv
+
+.venv/run: .venv/bin/python requirements-dev.lock pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test: .venv/run requirements-test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $@

@@ -1,0 +1,202 @@
+"""The command line: `connections serve | worker | migrate | keys | providers | dev`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import sys
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from adapters.catalogue.errors import CatalogueError
+from adapters.catalogue.loader import load_catalogue
+from adapters.postgres.migrate import MigrationRefused
+from adapters.postgres.migrate import migrate as apply_migrations
+from application.ports import Scope
+from domain.api_key import make_key
+from domain.errors import DomainError
+from entrypoints import process
+from entrypoints.logs import configure_logs
+from entrypoints.service import composed, serve, work_until
+from entrypoints.settings import Settings, SettingsError, read_settings, require
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from application.ports import ApiKeyRecord
+    from entrypoints.container import Container
+
+Result = TypeVar("Result")
+
+_said = Console(stderr=True, highlight=False)
+_printed = Console(highlight=False)
+
+
+class _Commands(click.Group):
+    """Turns a wrong setting into one line, whichever command met it."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, CatalogueError) as problem:
+            _fail(str(problem))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="connections")
+def main() -> None:
+    """One API for every account a company's workflows are connected to."""
+
+
+@main.command("serve")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option("--with-worker", is_flag=True, help="Do the worker's rounds in this process, too.")
+def serve_command(workers: int, with_worker: bool) -> None:
+    """Serve the API."""
+    settings = _settings("database_url", "nango_secret_key")
+    load_catalogue(settings.providers_dir)  # a bad file stops the start
+    with process.listening(settings.host, settings.port) as listener:
+        if workers > 1:
+            sys.exit(process.supervise(workers, listener, with_worker=with_worker))
+        process.run(lambda stop: serve(settings, listener, stop, with_worker=with_worker))
+
+
+@main.command()
+def worker() -> None:
+    """Finish what was left half done; run as many as you like."""
+    settings = _settings("database_url", "nango_secret_key")
+    process.run(lambda stop: work_until(settings, stop))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the schema of this release."""
+    settings = _settings("database_url")
+    assert settings.database_url is not None  # noqa: S101 - required above
+    try:
+        applied = asyncio.run(apply_migrations(settings.database_url))
+    except MigrationRefused as problem:
+        _fail(str(problem))
+    except Exception as problem:  # noqa: BLE001 - whatever the driver raises is one line to an operator
+        _fail(f"the database did not take the migration: {type(problem).__name__}: {problem}")
+    for migration in applied:
+        _said.print(f"applied {migration.revision:04d} {migration.name}")
+    if not applied:
+        _said.print("nothing to do")
+
+
+@main.command()
+def dev() -> None:
+    """Run everything on this machine: PostgreSQL and a Nango sandbox where no setting names real ones."""
+    from entrypoints.dev import run_dev  # noqa: PLC0415 - needs the optional embedded PostgreSQL
+
+    run_dev(_settings())
+
+
+# ── API keys ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@main.group()
+def keys() -> None:
+    """The companies' API keys."""
+
+
+@keys.command("create")
+@click.option("--company", required=True, help="Whose key: letters, digits, dot, dash, underscore.")
+@click.option(
+    "--scope", type=click.Choice([scope.value for scope in Scope]), default="write", show_default=True
+)
+@click.option("--label", help="What the key is for.")
+def create_key(company: str, scope: str, label: str | None) -> None:
+    """Make a key and print it, once; only its SHA-256 is kept."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", company):
+        raise click.BadParameter("must be 1 to 64 letters, digits, dots, dashes or underscores")
+    key = make_key(secrets.token_bytes(32))
+
+    async def create(container: Container) -> ApiKeyRecord:
+        return await container.create_api_key()(company_id=company, scope=Scope(scope), label=label, key=key)
+
+    record = _with_container(create)
+    _said.print(f"Key {record.prefix}… of company {company}, scope {scope}. It is shown this once:")
+    click.echo(key)
+
+
+@keys.command("list")
+@click.option("--company", help="Only this company's.")
+def list_keys(company: str | None) -> None:
+    """List keys: what is kept of them, never the keys."""
+    records = _with_container(lambda container: container.api_keys().list(company))
+    table = Table("prefix", "company", "scope", "label", "created", "revoked", box=None)
+    for record in records:
+        revoked = f"{record.revoked_at:%Y-%m-%d %H:%M}" if record.revoked_at else ""
+        created = f"{record.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(record.prefix, record.company_id, record.scope, record.label or "", created, revoked)
+    _printed.print(table)
+
+
+@keys.command("revoke")
+@click.argument("prefix")
+def revoke_key(prefix: str) -> None:
+    """Revoke the live keys that begin with PREFIX; every replica refuses them within a second."""
+    records = _with_container(lambda container: container.api_keys().revoke(prefix))
+    if not records:
+        _fail(f"no live key has the prefix {prefix}; `connections keys list` shows them")
+    for record in records:
+        _said.print(f"revoked {record.prefix}… of company {record.company_id}")
+
+
+# ── providers ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@main.group()
+def providers() -> None:
+    """The catalogue of providers."""
+
+
+@providers.command("list")
+def list_providers() -> None:
+    """List every provider, built in, installed or from CONNECTIONS_PROVIDERS_DIR."""
+    settings = _settings()
+    table = Table("provider", "name", "integration", "API key", "description", box=None)
+    for provider in load_catalogue(settings.providers_dir).all():
+        table.add_row(
+            provider.key,
+            provider.name,
+            provider.oauth.integration if provider.oauth else "",
+            provider.api_key.integration if provider.api_key else "",
+            provider.description,
+        )
+    _printed.print(table)
+
+
+# ── shared ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _settings(*required: str) -> Settings:
+    settings = read_settings(os.environ)
+    require(settings, *required)
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _with_container(use: Callable[[Container], Awaitable[Result]]) -> Result:
+    settings = _settings("database_url")
+
+    async def run() -> Result:
+        async with composed(settings) as container:
+            return await use(container)
+
+    try:
+        return asyncio.run(run())
+    except DomainError as problem:
+        _fail(f"{problem} (Is CONNECTIONS_DATABASE_URL right, and `connections migrate` done?)")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"connections: {message}", err=True)
+    sys.exit(1)

@@ -1,0 +1,125 @@
+"""The composition root: the only file that knows dependency-injector, and which adapter serves which port.
+
+What has a life of its own (the pool, the client session) is opened and closed by the entrypoint and handed
+in; everything else is made here, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dependency_injector import containers, providers
+
+from adapters.catalogue.loader import load_catalogue
+from adapters.http.app import HttpOptions, create_app
+from adapters.http.use_cases import UseCases
+from adapters.nango.gateway import NangoGateway
+from adapters.postgres.api_keys import PostgresApiKeys
+from adapters.postgres.store import PostgresStore
+from adapters.system.ids import SystemIds
+from application.authenticate import Authenticate
+from application.authorizations import StartAuthorization
+from application.check_readiness import CheckReadiness
+from application.complete_authorization import CompleteAuthorization
+from application.confirm_attempt import ConfirmAttempt
+from application.create_api_key import CreateApiKey
+from application.create_connection import CreateConnection
+from application.delete_connection import DeleteConnection
+from application.disconnect_connection import DisconnectConnection
+from application.do_due_work import DoDueWork
+from application.flights import Flights
+from application.get_auth_url import GetAuthUrl
+from application.get_connection import GetConnection
+from application.identify_account import IdentifyAccount
+from application.list_connections import ListConnections
+from application.list_events import ListEvents
+from application.list_providers import ListProviders
+from application.open_connect_session import OpenConnectSession
+from application.probe_account import ProbeAccount
+from application.reauthorize_connection import ReauthorizeConnection
+from application.recheck_connection import RecheckConnection
+from application.refresh_connection import RefreshConnection
+from application.remove_grants import RemoveGrants
+from application.renew_credentials import RenewCredentials
+from application.report_authorization import ReportAuthorization
+from application.resolve_attempt import ResolveAttempt
+from application.update_connection import UpdateConnection
+from application.verify_connection import CheckHealth, VerifyConnection
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from entrypoints.settings import Settings
+
+
+class Container(containers.DeclarativeContainer):
+    """Everything the service is made of."""
+
+    settings = providers.Dependency[Any]()
+    pool = providers.Dependency[Any]()
+    session = providers.Dependency[Any]()
+
+    # adapters
+    ids = providers.Singleton(SystemIds)
+    store = providers.Singleton(PostgresStore, pool)
+    api_keys = providers.Singleton(PostgresApiKeys, pool)
+    catalogue = providers.Singleton(load_catalogue, settings.provided.providers_dir)
+    gateway = providers.Singleton(
+        NangoGateway,
+        session,
+        base_url=settings.provided.nango_url,
+        secret_key=settings.provided.nango_secret_key,
+    )
+
+    # what the use cases share
+    start = providers.Singleton(StartAuthorization, store, gateway, ids, settings.provided.callback_url)
+    probe = providers.Singleton(ProbeAccount, gateway, catalogue)
+    renew = providers.Singleton(RenewCredentials, store, gateway, catalogue, ids, probe)
+    check_health = providers.Singleton(CheckHealth, store, gateway, probe, renew)
+    identify = providers.Singleton(IdentifyAccount, store, gateway, probe)
+    remove = providers.Singleton(RemoveGrants, store, gateway)
+    confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
+    flights = providers.Singleton(Flights, store)
+
+    # what people call
+    use_cases = providers.Singleton(
+        UseCases,
+        authenticate=providers.Singleton(Authenticate, api_keys),
+        get_auth_url=providers.Singleton(GetAuthUrl, store, catalogue, ids, start),
+        create_connection=providers.Singleton(CreateConnection, store, catalogue, ids, start),
+        reauthorize_connection=providers.Singleton(ReauthorizeConnection, store, catalogue, start),
+        open_connect_session=providers.Singleton(OpenConnectSession, store, catalogue, start),
+        complete_authorization=providers.Singleton(CompleteAuthorization, store, gateway, confirm),
+        report_authorization=providers.Singleton(
+            ReportAuthorization, store, confirm, settings.provided.redirect_origins
+        ),
+        get_connection=providers.Singleton(GetConnection, store),
+        list_connections=providers.Singleton(ListConnections, store),
+        update_connection=providers.Singleton(UpdateConnection, store),
+        delete_connection=providers.Singleton(DeleteConnection, store, ids, remove),
+        disconnect_connection=providers.Singleton(DisconnectConnection, store, ids, remove),
+        refresh_connection=providers.Singleton(RefreshConnection, store, flights, probe, renew),
+        verify_connection=providers.Singleton(VerifyConnection, store, flights, check_health),
+        list_events=providers.Singleton(ListEvents, store),
+        list_providers=providers.Singleton(ListProviders, catalogue),
+        check_readiness=providers.Singleton(CheckReadiness, store),
+    )
+    create_api_key = providers.Singleton(CreateApiKey, api_keys)
+    do_due_work = providers.Singleton(
+        DoDueWork,
+        store,
+        providers.Singleton(ResolveAttempt, store, start, confirm),
+        remove,
+        identify,
+        providers.Singleton(RecheckConnection, store, check_health),
+    )
+    app = providers.Singleton(
+        create_app,
+        use_cases,
+        providers.Singleton(HttpOptions, nango_public_url=settings.provided.nango_public_url),
+    )
+
+
+def compose(settings: Settings, *, pool: Any, session: aiohttp.ClientSession | None) -> Container:
+    """Put the service together over an open pool and client session."""
+    return Container(settings=settings, pool=pool, session=session)

@@ -1,0 +1,123 @@
+"""What runs inside a serving or working process, from open pool to closed socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from adapters.nango.client import open_client_session
+from adapters.postgres.pool import open_pool
+from application.ports import Scope
+from domain.errors import DomainError, StoreUnavailable
+from entrypoints.container import Container, compose
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator
+
+    from entrypoints.settings import Settings
+
+SHUTDOWN_SECONDS = 20.0
+"""Longer than the longest call, a relay: whoever is being served when SIGTERM comes gets an answer."""
+
+_PAUSE = 1.0
+_HOUSEKEEPING = 600.0
+
+_log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def composed(settings: Settings) -> AsyncIterator[Container]:
+    """Open what the service stands on, and put it together."""
+    assert settings.database_url is not None  # noqa: S101 - the command line has required it
+    pool = await open_pool(
+        settings.database_url,
+        max_size=settings.database_pool,
+        through_pgbouncer=settings.database_pgbouncer,
+    )
+    try:
+        async with open_client_session() as session:
+            yield compose(settings, pool=pool, session=session)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await pool.close()
+        pool.terminate()
+
+
+async def serve(
+    settings: Settings, listener: socket.socket, stop: asyncio.Event, *, with_worker: bool
+) -> None:
+    """Serve HTTP on a listening socket until `stop`, then answer what is under way and end."""
+    async with composed(settings) as container, asyncio.TaskGroup() as tasks:
+        background = [tasks.create_task(_ensure_bootstrap_key(container, settings))]
+        if with_worker:
+            background.append(tasks.create_task(work(container)))
+        runner = web.AppRunner(
+            container.app(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            keepalive_timeout=75,
+        )
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            _log.info("listening", url=settings.public_url)
+            await stop.wait()
+            _log.info("stopping")
+        finally:
+            await runner.cleanup()
+            for task in background:
+                task.cancel()
+
+
+async def work(container: Container) -> None:
+    """Do the worker's rounds until cancelled; an absent database or Nango only delays them."""
+    do_due_work, store = container.do_due_work(), container.store()
+    loop = asyncio.get_running_loop()
+    swept_at = float("-inf")
+    while True:
+        due = 0
+        try:
+            due = await do_due_work()
+            if loop.time() - swept_at >= _HOUSEKEEPING:
+                await store.sweep()
+                swept_at = loop.time()
+        except DomainError as problem:
+            _log.warning("worker round failed", code=problem.code, problem=str(problem))
+        except Exception:  # noqa: BLE001 - a bug in one piece of work must not end all the others
+            _log.exception("worker round failed")
+        if not due:
+            await asyncio.sleep(_PAUSE)
+
+
+async def work_until(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a worker alone until `stop`."""
+    async with composed(settings) as container:
+        task = asyncio.create_task(work(container))
+        _log.info("working")
+        await stop.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _ensure_bootstrap_key(container: Container, settings: Settings) -> None:
+    """Make the bootstrap key exist, as soon as the database answers."""
+    if settings.bootstrap_api_key is None:
+        return
+    while True:
+        try:
+            await container.create_api_key()(
+                company_id="default", scope=Scope.WRITE, label="bootstrap", key=settings.bootstrap_api_key
+            )
+        except StoreUnavailable:
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
