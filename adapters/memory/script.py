@@ -25,6 +25,19 @@ class _Fault:
     after: bool
 
 
+class Gate(asyncio.Event):
+    """Keeps calls waiting until it is set; `reached` is set once the first of them waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def pass_through(self) -> None:
+        """Wait for the gate to open."""
+        self.reached.set()
+        await self.wait()
+
+
 class Scripted:
     """Counts calls by operation, holds them, and makes them fail.
 
@@ -36,7 +49,7 @@ class Scripted:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self._faults: list[_Fault] = []
-        self._gates: dict[tuple[str, bool], asyncio.Event] = {}
+        self._gates: dict[tuple[str, bool], Gate] = {}
 
     def fail_with(
         self,
@@ -54,9 +67,9 @@ class Scripted:
         """Forget all failures to come."""
         self._faults.clear()
 
-    def hold(self, operation: str, *, after: bool = False) -> asyncio.Event:
-        """Keep calls waiting until the event is set; `after`: with their effect done."""
-        gate = asyncio.Event()
+    def hold(self, operation: str, *, after: bool = False) -> Gate:
+        """Keep calls waiting until the gate is set; `after`: with their effect done."""
+        gate = Gate()
         self._gates[operation, after] = gate
         return gate
 
@@ -70,7 +83,7 @@ class Scripted:
     async def _obey(self, operation: str, *, after: bool) -> None:
         gate = self._gates.get((operation, after))
         if gate is not None:
-            await gate.wait()
+            await gate.pass_through()
         for fault in self._faults:
             if fault.after == after and (fault.operations is None or operation in fault.operations):
                 if fault.times is not None:
