@@ -6,6 +6,7 @@ answer is always a page: 200 where the connection is there, 400 where it is not,
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -46,6 +47,10 @@ RESPONSE_ERRORS: dict[str, tuple[str, dict[str, str]]] = {
 async def finish_flow(request: web.Request) -> web.Response:
     """Complete a flow. The state is used up by whatever comes, HEAD and failures included."""
     sandbox = request.app[SANDBOX]
+    return await asyncio.shield(sandbox.spawn(_finish(sandbox, request)))
+
+
+async def _finish(sandbox: Sandbox, request: web.Request) -> web.Response:
     flow = _claim(sandbox, request)
     integration = sandbox.integrations.get(flow.integration)
     session = sandbox.sessions.get(flow.session)

@@ -67,11 +67,15 @@ async def get_connection(request: web.Request) -> web.Response:
     if connection is None:
         raise connection_not_found()
     try:
-        connection = await fresh(sandbox, connection, force=query.get("force_refresh") == "true")
+        await fresh(sandbox, connection, force=query.get("force_refresh") == "true")
     except RefreshRefused as refusal:
         payload = {"connection": present.single(refusal.connection, integration, {})}
         raise NangoError(refusal.status, "invalid_credentials", refusal.message, payload=payload) from refusal
-    connection = sandbox.store(evolve(connection, last_fetched_at=time.time()))
+    # Somebody may have deleted it while the provider thought about the refresh.
+    current = sandbox.connection(name, connection_id)
+    if current is None:
+        raise connection_not_found()
+    connection = sandbox.store(evolve(current, last_fetched_at=time.time()))
     credentials = present.credentials_of(connection, with_refresh_token=query.get("refresh_token") == "true")
     return web.json_response(present.single(connection, integration, credentials))
 

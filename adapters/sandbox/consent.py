@@ -109,7 +109,7 @@ def _form(integration: Integration, query: Mapping[str, str]) -> str:
     scope = query.get("scope")
     scopes = f'<p class="scopes">It asks for: <code>{escape(scope)}</code></p>' if scope else ""
     account_id = query.get("accountId")
-    where = f" (account {escape(account_id)})" if account_id else ""
+    where = f" {escape(account_id)}" if account_id else ""
     return (
         f'<div class="logo" aria-hidden="true">{title[:1]}</div>'
         f"<h1>Connect your {title} account{where}</h1>"

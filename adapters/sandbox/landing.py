@@ -45,6 +45,6 @@ def _row(sandbox: Sandbox, connection: Connection) -> str:
         account.company if account else "none",
         connection.connection_id,
         offset_time(connection.created_at)[:19].replace("T", " "),
-        "refresh fails" if connection.errors else "good" if account else "dead at the provider",
+        "refresh fails" if connection.errors else "good" if account else "dead",
     )
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -7,7 +7,6 @@ authenticated calls carry X-RateLimit headers; with the database down a good key
 
 from __future__ import annotations
 
-import asyncio
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 UNLIMITED = 1_000_000
 WINDOW = 60
-FOREVER = 86_400.0
+GLANCE = 0.05
 OPEN = {"finish_oauth", "health", "ready"}
 READS_BODY = {"create_connect_session", "create_reconnect_session", "import_connection", "patch_connection"}
 
@@ -89,9 +88,9 @@ async def _answer(
     limits: dict[str, str] = {}
     try:
         if fault is not None:
-            await asyncio.sleep(fault.delay)
+            await sandbox.wait(fault.delay)
             if fault.kind is not None and not fault.after:
-                return await _broken(request, fault.kind)
+                return await _broken(sandbox, request, fault)
         if operation not in OPEN:
             if operation in READS_BODY:
                 await read_json(request)
@@ -103,7 +102,7 @@ async def _answer(
     except FlowRefused as refusal:
         response = flow_failed(str(refusal))
     if fault is not None and fault.kind is not None:
-        return await _broken(request, fault.kind)
+        return await _broken(sandbox, request, fault)
     if sandbox.settings.rate_limit is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         limits = limits or window.headers(sandbox.settings.rate_limit)
         response.headers.setdefault(hdrs.RETRY_AFTER, str(max(1, int(window.until - time.time()))))
@@ -136,11 +135,12 @@ def _limit(sandbox: Sandbox, window: Window, request: web.Request) -> dict[str, 
     return window.headers(UNLIMITED if limit is None else limit)
 
 
-async def _broken(request: web.Request, kind: str) -> web.StreamResponse:
+async def _broken(sandbox: Sandbox, request: web.Request, fault: Fault) -> web.StreamResponse:
     """Answer as a Nango in trouble does."""
-    if kind == "hang":
-        await asyncio.sleep(FOREVER)
-    if kind == "disconnect" and request.transport is not None:
+    kind = fault.kind
+    while kind == "hang" and request.transport is not None and not sandbox.closing.is_set():
+        await sandbox.wait(GLANCE)
+    if kind in {"hang", "disconnect"} and request.transport is not None:
         request.transport.abort()
     if kind == "database_down" and request.match_info.route.name == "finish_oauth":
         return flow_failed("Unknown error during the Oauth flow.")

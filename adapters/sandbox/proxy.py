@@ -7,7 +7,6 @@ a provider that cannot be reached (500 with the failed call), and the proxy once
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from http import HTTPStatus
@@ -66,7 +65,7 @@ async def _call(sandbox: Sandbox, connection: Connection, request: web.Request) 
         "provider_api", integration=connection.integration, connection_id=connection.connection_id
     )
     if fault is not None:
-        await asyncio.sleep(fault.delay)
+        await sandbox.wait(fault.delay)
         if fault.kind is not None:
             return _faulty(fault.kind, connection.integration, request)
     account = sandbox.authorization_server.account_behind(bearer(connection.credentials))

@@ -31,6 +31,10 @@ EXTERNAL_ERROR = (
     "The external API returned an error when trying to refresh the access token. Please try again later."
 )
 BACKING_OFF = "A recent refresh attempt failed. Backing off before retrying."
+INCOMPLETE = (
+    '{"cause":{"message":"An unhandled error of type \'incomplete_raw_credentials\' with payload \'{}\' has'
+    ' occurred","type":"unhandled_incomplete_raw_credentials","status":500,"payload":{}}}'
+)
 EXHAUSTED = "The refresh limit has been reached for this connection."
 
 
@@ -64,7 +68,7 @@ async def fresh(sandbox: Sandbox, connection: Connection, *, force: bool = False
         return sandbox.store(evolve(connection, updated_at=time.time()))
     running = sandbox.refreshes.get(connection.key)
     if running is None:
-        running = asyncio.get_running_loop().create_task(_refresh(sandbox, integration, connection))
+        running = sandbox.spawn(_refresh(sandbox, integration, connection))
         sandbox.refreshes[connection.key] = running
         running.add_done_callback(lambda _task: sandbox.refreshes.pop(connection.key, None))
     # Nango finishes a refresh whose caller has gone.
@@ -90,7 +94,7 @@ async def token_request(
     status = 400
     try:
         if fault is not None:
-            await asyncio.sleep(fault.delay)
+            await sandbox.wait(fault.delay)
             if fault.kind is not None:
                 raise TokenRefused(fault.kind)
         answer = ask()
@@ -166,7 +170,7 @@ def _failed(sandbox: Sandbox, integration: Integration, connection: Connection, 
         cause = "refresh_token_parsing_error"
         reason = f"unhandled_{cause}"
         payload = json.dumps({"connection": {"connection_id": connection.connection_id}})
-        message = f"An unhandled error of type '{cause}' with payload '{{}}' has occurred"
+        message = f"An unhandled error of type '{cause}' with payload '{INCOMPLETE}' has occurred"
         shown = f"An unhandled error of type '{reason}' with payload '{payload}' has occurred"
         status = 500
     else:

@@ -6,9 +6,11 @@ had over HTTP (see `adapters.sandbox.control`).
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 from attrs import define, evolve
@@ -23,9 +25,10 @@ from adapters.sandbox.tokens import AuthorizationServer
 from adapters.sandbox.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
     from pathlib import Path
+
+Result = TypeVar("Result")
 
 
 @define
@@ -87,6 +90,8 @@ class Sandbox:
         self.faults = Faults()
         self.calls = CallLog()
         self.webhooks = Webhooks(self)
+        self._background: set[asyncio.Task[Any]] = set()
+        self.closing = asyncio.Event()
         self.refreshes: dict[str, asyncio.Task[Connection]] = {}
         self._sweep()
         self._redirect_uris = {each.redirect_uri for each in self.flows.rows()}
@@ -128,6 +133,33 @@ class Sandbox:
     def record(self, operation: str, status: int, **where: str | None) -> None:
         """Write a call into the log."""
         self.calls.record(Call(operation, status, time.time(), **where))
+
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Start work that is finished though its caller may go away, as Nango finishes what it began."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def close(self) -> None:
+        """Give up what is under way, and let go of the file."""
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.webhooks.close()
+        self.documents.close()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled():
+            # Nobody may be left to hear of a failure.
+            task.exception()
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, but no longer than the application runs."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.closing.wait(), seconds)
 
     # -- switches -----------------------------------------------------------------------------------------
 

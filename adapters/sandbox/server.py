@@ -117,14 +117,15 @@ def create_sandbox(  # noqa: PLR0913 - one argument per thing that an environmen
     app.router.add_post("/sandbox/{integration}/authorize", consent.decide_consent)
     for method, path, handler in CONTROL:
         app.router.add_route(method, f"/sandbox/control{path}", handler)
+    app.on_shutdown.append(_stop_waiting)
     app.cleanup_ctx.append(_lifetime)
     return app
 
 
+async def _stop_waiting(app: web.Application) -> None:
+    app[SANDBOX].closing.set()
+
+
 async def _lifetime(app: web.Application) -> AsyncIterator[None]:
     yield
-    sandbox = app[SANDBOX]
-    for refresh in list(sandbox.refreshes.values()):
-        refresh.cancel()
-    await sandbox.webhooks.close()
-    sandbox.documents.close()
+    await app[SANDBOX].close()

@@ -6,7 +6,6 @@ timestamp or id in it; a failed creation carries no tags; the override is sent w
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
@@ -15,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from adapters.sandbox.model import Connection, Integration
     from adapters.sandbox.sandbox import Sandbox
 
@@ -37,7 +34,6 @@ class Webhooks:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def created(self, integration: Integration, connection: Connection, *, by_user: bool) -> None:
@@ -67,10 +63,7 @@ class Webhooks:
             self._send(body, connection.webhook_url_override)
 
     async def close(self) -> None:
-        """Give up what has not been delivered."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Close the connections to the receivers."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -79,17 +72,12 @@ class Webhooks:
         url = override or self._sandbox.settings.webhook_url
         if url:
             raw = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-            self._spawn(self._deliver(url, raw))
-
-    def _spawn(self, delivery: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(delivery)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            self._sandbox.spawn(self._deliver(url, raw))
 
     async def _deliver(self, url: str, raw: bytes) -> None:
         for attempt in range(2):
             if attempt:
-                await asyncio.sleep(self._sandbox.settings.webhook_retry_after)
+                await self._sandbox.wait(self._sandbox.settings.webhook_retry_after)
             status = await self._post(url, raw)
             self._sandbox.record("webhook", status)
             if status < SERVER_ERROR:
