@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 2048
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_AUTHORITY = re.compile(rf"(?P<host>{_HOST}|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{{0,4}}))?", re.IGNORECASE)
+_AUTHORITY = re.compile(rf"(?P<host>{_HOST}|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{{0,4}}))?", re.IGNORECASE)
 _VISIBLE = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 """RFC 3986's characters: no controls, blanks, quotes, backslashes, or anything beyond ASCII."""
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"https": "443", "http": "80"}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _MAX_PORT = 65535
 
@@ -53,12 +56,27 @@ class RedirectUrl:
         if match is None or (match["port"] and int(match["port"]) > _MAX_PORT):
             raise InvalidInput((field, "must name a plain host, with an optional port and no user name"))
         host = match["host"].lower()
+        if not _is_canonical(host):
+            raise InvalidInput((field, "must write an IP address in its usual form"))
         if scheme == "http" and host not in _LOOPBACK:
             raise InvalidInput((field, "must use https; http is for localhost only"))
-        return cls(text, f"{scheme}://{host}" + (f":{match['port']}" if match["port"] else ""))
+        port = match["port"] if match["port"] != _DEFAULT_PORTS[scheme] else None
+        return cls(text, f"{scheme}://{host}" + (f":{port}" if port else ""))
 
     def with_result(self, result: Mapping[str, str]) -> str:
         """Merge the result's parameters into the address's own query; the fragment stays last."""
         parts = urlsplit(self.text)
         query = "&".join(part for part in (parts.query, urlencode(result)) if part)
         return parts._replace(query=query).geturl()
+
+
+def _is_canonical(host: str) -> bool:
+    """Whether browsers keep the host as it is: they rewrite 0x7f.1 to 127.0.0.1 and [0::1] to [::1]."""
+    try:
+        if host.startswith("["):
+            return f"[{IPv6Address(host[1:-1])}]" == host
+        if _NUMBER.fullmatch(host.rpartition(".")[2]):
+            return str(IPv4Address(host)) == host
+    except ValueError:
+        return False
+    return True
