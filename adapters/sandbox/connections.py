@@ -50,7 +50,7 @@ async def list_connections(request: web.Request) -> web.Response:
         raise invalid("invalid_query_params", *issues)
     found = [each for each in sandbox.live_connections() if _matches(each, query, tags)]
     shown = found[page * limit : (page + 1) * limit]
-    items = [present.listed(each, sandbox.integrations[each.integration]) for each in shown]
+    items = [present.listed(each, sandbox.integration_of(each)) for each in shown]
     return web.json_response({"connections": items})
 
 

@@ -22,8 +22,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from adapters.sandbox.accounts import FIRST, SECOND, Account, family_of
+from adapters.sandbox.identities import quickbooks_realm
 from adapters.sandbox.pages import page
-from adapters.sandbox.providers import quickbooks_realm
 from adapters.sandbox.sandbox import SANDBOX
 
 if TYPE_CHECKING:

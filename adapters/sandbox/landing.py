@@ -38,10 +38,9 @@ async def landing(request: web.Request) -> web.Response:
 
 
 def _row(sandbox: Sandbox, connection: Connection) -> str:
-    integration = sandbox.integrations.get(connection.integration)
     account = sandbox.authorization_server.account_behind(bearer(connection.credentials))
     cells = (
-        integration.title if integration else connection.integration,
+        sandbox.integration_of(connection).title,
         account.company if account else "none",
         connection.connection_id,
         offset_time(connection.created_at)[:19].replace("T", " "),

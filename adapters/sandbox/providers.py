@@ -1,4 +1,4 @@
-"""The providers as data: how each is configured in Nango and what its API answers.
+"""The providers' APIs as data.
 
 Facts from the providers' own API references, shaped by what an identity probe needs: who am I, and how does
 a dead credential, a forbidden call or a full bucket look. The accounts are invented.
@@ -10,43 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from adapters.sandbox.model import Integration
+from adapters.sandbox.identities import (
+    Config,
+    pandadoc_member,
+    quickbooks_company,
+    salesforce_user,
+    slack_test,
+    stripe_account,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adapters.sandbox.accounts import Account
-
-Config = dict[str, Any]
-
-INTEGRATIONS = (
-    Integration("stripe-app", display_name="Stripe", token_lifetime=3600),
-    Integration("salesforce", display_name="Salesforce", scopes="offline_access,api,id", token_lifetime=7200),
-    Integration("hubspot", display_name="HubSpot", scopes="oauth", token_lifetime=1800),
-    Integration(
-        "quickbooks",
-        display_name="QuickBooks",
-        scopes="com.intuit.quickbooks.accounting",
-        callback_keys=("realmId",),
-    ),
-    Integration("pandadoc", display_name="PandaDoc", scopes="read+write", token_lifetime=31_535_999),
-    Integration(
-        "netsuite", display_name="NetSuite", scopes="rest_webservices", required_config=("accountId",)
-    ),
-    Integration(
-        "slack", display_name="Slack", scopes="channels:read", token_lifetime=None, refreshable=False
-    ),
-    Integration(
-        "google-mail",
-        display_name="Gmail",
-        scopes="https://www.googleapis.com/auth/gmail.readonly",
-        authorization_params={"access_type": "offline", "prompt": "consent"},
-        token_lifetime=3599,
-    ),
-    Integration("stripe-api-key", "BASIC", display_name="Stripe (API key)"),
-    Integration("pandadoc-api-key", "API_KEY", display_name="PandaDoc (API key)", tested=True),
-    Integration("netsuite-tba", "TBA", display_name="NetSuite (TBA)"),
-)
 
 
 @frozen
@@ -74,6 +50,7 @@ class ProviderApi:
     dead: Upstream
     forbidden: Upstream
     rate_limited: Upstream
+    revoked: Upstream | None = None
 
 
 def limited(body: Any) -> Upstream:
@@ -84,88 +61,6 @@ def limited(body: Any) -> Upstream:
 def slack_error(error: str) -> dict[str, Any]:
     """Slack reports nearly every failure with status 200."""
     return {"ok": False, "error": error}
-
-
-def stripe_account(account: Account, _config: Config) -> dict[str, Any]:
-    """Answer `GET /v1/account`."""
-    return {
-        "id": stripe_id(account),
-        "object": "account",
-        "business_profile": {"name": account.company, "url": None},
-        "country": "US",
-        "default_currency": "usd",
-        "email": account.email,
-        "settings": {"dashboard": {"display_name": account.company, "timezone": "Etc/UTC"}},
-        "type": "standard",
-    }
-
-
-def stripe_id(account: Account) -> str:
-    """Give the account's id at Stripe."""
-    return f"acct_1{account.letters(15)}"
-
-
-def salesforce_org(account: Account) -> str:
-    """Give the organization's id: eighteen characters that start with 00D."""
-    return f"00D{account.letters(15)}"
-
-
-def slack_team(account: Account) -> str:
-    """Give the workspace's id."""
-    return f"T{account.letters(10)}"
-
-
-def quickbooks_realm(account: Account) -> str:
-    """Give the company's realm id."""
-    return account.digits(16)
-
-
-def salesforce_user(account: Account, _config: Config) -> dict[str, Any]:
-    """Answer `GET /services/oauth2/userinfo`."""
-    org, user = salesforce_org(account), f"005{account.letters(15)}"
-    return {
-        "sub": f"https://login.salesforce.com/id/{org}/{user}",
-        "user_id": user,
-        "organization_id": org,
-        "preferred_username": account.email,
-        "name": account.company,
-        "email": account.email,
-        "active": True,
-    }
-
-
-def quickbooks_company(account: Account, _config: Config) -> dict[str, Any]:
-    """Answer `GET /v3/company/{realmId}/companyinfo/{realmId}`; its own Id is not the account."""
-    return {
-        "CompanyInfo": {"CompanyName": account.company, "LegalName": account.company, "Id": "1"},
-        "time": "2026-01-01T00:00:00.000-08:00",
-    }
-
-
-def pandadoc_member(account: Account, _config: Config) -> dict[str, Any]:
-    """Answer `GET /public/v1/members/current`."""
-    return {
-        "user_id": account.letters(22),
-        "membership_id": account.letters(20),
-        "email": account.email,
-        "is_active": True,
-        "workspace": account.letters(18),
-        "workspace_name": account.company,
-    }
-
-
-def slack_test(account: Account, _config: Config) -> dict[str, Any]:
-    """Answer `auth.test`."""
-    return {
-        "ok": True,
-        "url": f"https://{account.name}.slack.com/",
-        "team": account.company,
-        "user": "connections",
-        "team_id": slack_team(account),
-        "user_id": f"U{account.letters(10)}",
-        "bot_id": f"B{account.letters(10)}",
-        "is_enterprise_install": False,
-    }
 
 
 PROVIDER_APIS: dict[str, ProviderApi] = {
@@ -325,6 +220,7 @@ PROVIDER_APIS: dict[str, ProviderApi] = {
         dead=Upstream(200, slack_error("invalid_auth")),
         forbidden=Upstream(200, slack_error("missing_scope")),
         rate_limited=limited(slack_error("ratelimited")),
+        revoked=Upstream(200, slack_error("token_revoked")),
     ),
     "google-mail": ProviderApi(
         {
@@ -373,25 +269,3 @@ GENERIC = ProviderApi(
 def api_of(family: str) -> ProviderApi:
     """Give a provider family's API."""
     return PROVIDER_APIS.get(family, GENERIC)
-
-
-def token_fields(family: str, account: Account) -> dict[str, Any]:
-    """Give what the provider adds to its token answer, apart from the tokens themselves."""
-    if family == "stripe":
-        return {"stripe_user_id": stripe_id(account), "livemode": False, "scope": "stripe_apps"}
-    if family == "salesforce":
-        org, user = salesforce_org(account), f"005{account.letters(15)}"
-        return {
-            "id": f"https://login.salesforce.com/id/{org}/{user}",
-            "instance_url": f"https://{account.name}.my.salesforce.com",
-            "scope": "id api refresh_token",
-        }
-    if family == "slack":
-        return {
-            "ok": True,
-            "app_id": "A0SANDBOX00",
-            "team": {"id": slack_team(account), "name": account.company},
-            "enterprise": None,
-            "bot_user_id": f"B{account.letters(10)}",
-        }
-    return {}

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from adapters.sandbox.accounts import family_of
 from adapters.sandbox.errors import NangoError, invalid, issue
-from adapters.sandbox.providers import GENERIC, Upstream, api_of, quickbooks_realm
+from adapters.sandbox.identities import quickbooks_realm
+from adapters.sandbox.providers import GENERIC, Upstream, api_of
 from adapters.sandbox.refresh import RefreshRefused, fresh
 from adapters.sandbox.sandbox import SANDBOX, bearer
 
@@ -68,9 +69,11 @@ async def _call(sandbox: Sandbox, connection: Connection, request: web.Request) 
         await sandbox.wait(fault.delay)
         if fault.kind is not None:
             return _faulty(fault.kind, connection.integration, request)
-    account = sandbox.authorization_server.account_behind(bearer(connection.credentials))
+    token = bearer(connection.credentials)
+    account = sandbox.authorization_server.account_behind(token)
     if account is None:
-        return api.dead
+        grant = sandbox.authorization_server.find(token)
+        return api.revoked if grant and grant.revoked and api.revoked else api.dead
     path = _filled_in(request.match_info["path"], connection)
     base = _filled_in(request.headers.get("Base-Url-Override", ""), connection)
     return answer(account, connection, f"{urlsplit(base).path.rstrip('/')}/{path.lstrip('/')}")

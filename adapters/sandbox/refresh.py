@@ -56,7 +56,7 @@ async def fresh(sandbox: Sandbox, connection: Connection, *, force: bool = False
         RefreshRefused: The provider refused, or Nango is not asking it now.
 
     """
-    integration = sandbox.integrations[connection.integration]
+    integration = sandbox.integration_of(connection)
     if connection.credentials.get("type") != "OAUTH2":
         return connection
     if not force:

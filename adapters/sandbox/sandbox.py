@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
-from attrs import define, evolve
+from attrs import evolve
 
 from adapters.sandbox.calls import Call, CallLog
 from adapters.sandbox.errors import connection_not_found
 from adapters.sandbox.faults import Fault, Faults
+from adapters.sandbox.integrations import INTEGRATIONS
 from adapters.sandbox.model import Connection, Flow, Grant, Integration, Session, connection_key
-from adapters.sandbox.providers import INTEGRATIONS
 from adapters.sandbox.storage import Documents, Table
 from adapters.sandbox.tokens import AuthorizationServer
 from adapters.sandbox.webhooks import Webhooks
@@ -28,49 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
     from pathlib import Path
 
+    from adapters.sandbox.settings import Settings
+
 Result = TypeVar("Result")
-
-
-@define
-class Settings:
-    """What an operator of Nango sets for an environment, and what the sandbox adds to it.
-
-    Args:
-        secret_key: The environment's secret key.
-        public_url: Where browsers reach the sandbox.
-        callback_url: The environment's callback URL, the redirect_uri of every flow.
-        webhook_url: Where webhooks go; None sends none.
-        webhook_key: The webhook signing key.
-        webhook_on_creation: Whether creations are sent. Off by default, as in Nango.
-        webhook_on_refresh_error: Whether failed refreshes are sent. Off by default, as in Nango.
-        webhook_retry_after: Seconds until the one repetition after a 5xx.
-        enforce_state_cookie: Whether a callback needs the cookie that its start has set.
-        rate_limit: Calls a minute; None for no limit (Nango's default is 200).
-        refresh_backoff: Seconds for which a failed refresh is not repeated, unless forced.
-
-    """
-
-    secret_key: str
-    public_url: str
-    callback_url: str
-    webhook_url: str | None = None
-    webhook_key: str | None = None
-    webhook_on_creation: bool = False
-    webhook_on_refresh_error: bool = False
-    webhook_retry_after: float = 3.0
-    enforce_state_cookie: bool = False
-    rate_limit: int | None = None
-    refresh_backoff: float = 30.0
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse a secret key that Nango would not have made."""
-        try:
-            version = uuid.UUID(self.secret_key).version
-        except ValueError:
-            version = None
-        if version != 4:  # noqa: PLR2004 - UUID v4 is the format's name
-            raise ValueError("The secret key must be a UUID v4")
-        self.public_url = self.public_url.rstrip("/")
 
 
 class Sandbox:
@@ -103,6 +62,11 @@ class Sandbox:
         """Give a connection that is there (a deleted one is not)."""
         found = self.connections.get(connection_key(integration, connection_id))
         return None if found is None or found.deleted else found
+
+    def integration_of(self, connection: Connection) -> Integration:
+        """Give a connection's integration, also where it is not declared (any more)."""
+        name = connection.integration
+        return self.integrations.get(name) or Integration(name, connection.credentials["type"])
 
     def live_connections(self) -> list[Connection]:
         """Give all connections that are there, newest first."""

@@ -28,7 +28,8 @@ from adapters.sandbox import (
     sessions,
 )
 from adapters.sandbox.middleware import nango_middleware
-from adapters.sandbox.sandbox import SANDBOX, Sandbox, Settings
+from adapters.sandbox.sandbox import SANDBOX, Sandbox
+from adapters.sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable

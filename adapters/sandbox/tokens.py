@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from adapters.sandbox.accounts import Account, family_of
+from adapters.sandbox.identities import token_fields
 from adapters.sandbox.model import Grant, Integration
-from adapters.sandbox.providers import token_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from adapters.sandbox import SANDBOX, create_sandbox
+from adapters.sandbox import SANDBOX, Integration, create_sandbox
 from tests.contract.sandbox_world import (
     API_KEY,
     AUTHORIZED,
@@ -230,6 +230,16 @@ async def test_connections_survive_a_restart(aiohttp_client: AiohttpClient, tmp_
     after = await restarted(aiohttp_client, tmp_path)
 
     assert await looking(after, made, "hubspot", force_refresh="true") == 200
+
+
+async def test_a_connection_survives_its_integration(aiohttp_client: AiohttpClient, tmp_path: Path) -> None:
+    before = await restarted(aiohttp_client, tmp_path)
+    sandbox_of(before).integrations["acme"] = Integration("acme")
+    await authorize(before, "acme")
+
+    after = await restarted(aiohttp_client, tmp_path)
+
+    assert len((await (await listing(after)).json())["connections"]) == 1
 
 
 async def test_a_session_survives_a_restart(aiohttp_client: AiohttpClient, tmp_path: Path) -> None:

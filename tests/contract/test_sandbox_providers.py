@@ -54,7 +54,7 @@ PROBES = [
     ),
     Probe("pandadoc", "public/v1/members/current", r'"workspace": "\w+"', (401, "authentication_error")),
     Probe("netsuite", "system/v1/serverTime", r'"serverTime"', (401, "INVALID_LOGIN"), base=SUITETALK),
-    Probe("slack", "auth.test", r'"team_id": "T\w{10}"', (200, '"error": "invalid_auth"'), method="POST"),
+    Probe("slack", "auth.test", r'"team_id": "T\w{10}"', (200, '"error": "token_revoked"'), method="POST"),
     Probe(
         "google-mail",
         "gmail/v1/users/me/profile",
