@@ -23,7 +23,6 @@ Value = TypeVar("Value")
 _CONNECTION_ID = re.compile(r"conn_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[0-9]{1,3}")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-_CHARSET = re.compile(r';\s*charset\s*=\s*"?utf-?8"?\s*', re.IGNORECASE)
 _MOST_PARAMETERS = 100
 
 
@@ -165,11 +164,11 @@ async def read_nothing(request: web.Request) -> None:
 
 
 def _check_media_type(request: web.Request) -> None:
-    media_type, separator, _ = (header := request.headers.get("Content-Type", "")).partition(";")
-    right = media_type.strip().lower() == "application/json"
-    if separator and "charset" in header.lower():
-        right = right and _CHARSET.search(header) is not None
-    if not right or request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    media_type, *parameters = request.headers.get("Content-Type", "").lower().split(";")
+    named = (parameter.partition("=") for parameter in parameters)
+    charsets = {value.strip().strip('"') for name, _, value in named if name.strip() == "charset"}
+    json = media_type.strip() == "application/json" and charsets <= {"utf-8", "utf8"}
+    if not json or request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType
 
 

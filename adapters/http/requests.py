@@ -50,20 +50,28 @@ def _containers(value: Any, depth: int) -> Iterator[tuple[Any, int]]:
 
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_END = r"$(?!\n)"
+"""The end of a text in Python, whose `$` also stands before a last line feed, as in JSON Schema's dialect."""
 
 Name = Annotated[
     str,
     Meta(
-        pattern=rf"^\s*[^\s{_CONTROLS}](?:[^{_CONTROLS}]{{0,198}}[^\s{_CONTROLS}])?\s*\Z",
+        pattern=rf"^\s*[^\s{_CONTROLS}](?:[^{_CONTROLS}]{{0,198}}[^\s{_CONTROLS}])?\s*$",
         description="1 to 200 characters, none of them a control character",
     ),
 ]
-Provider = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z", description="the key of a provider")]
+Provider = Annotated[
+    str, Meta(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}{_END}", description="the key of a provider")
+]
 Filter = Annotated[
     str,
-    Meta(pattern=rf"^[^{_CONTROLS}]{{1,255}}\Z", description="1 to 255 characters, no control characters"),
+    Meta(
+        pattern=rf"^[^{_CONTROLS}]{{1,255}}{_END}", description="1 to 255 characters, no control characters"
+    ),
 ]
-Cursor = Annotated[str, Meta(pattern=r"^[!-~]{1,512}\Z", description="a cursor as `meta.nextCursor` gave it")]
+Cursor = Annotated[
+    str, Meta(pattern=rf"^[!-~]{{1,512}}{_END}", description="a cursor as `meta.nextCursor` gave it")
+]
 Limit = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Redirect = Annotated[
     str,
@@ -75,7 +83,7 @@ Redirect = Annotated[
 ]
 Metadata = Annotated[dict[str, Any], Meta(description="a JSON object", extra={"check": _check_metadata})]
 Parameters = Annotated[
-    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}\Z")]],
+    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}{_END}")]],
     Meta(max_length=32, description="an object of at most 32 texts, each of 1 to 1024 characters"),
 ]
 Status = Annotated[

@@ -1,0 +1,346 @@
+"""Every example of the API reference, status and whole body."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from application.authorizations import AuthorizationResult, AuthorizationStarted
+from application.verify_connection import Verification
+from domain.connection import DISCONNECTED, ERROR, EXPIRED, PENDING
+from domain.errors import ActiveConnectionExists, ConnectionNotFound, RefreshRefused
+from domain.redirect import RedirectUrl
+from tests.http.fakes import ABSENT_ID, ID, OTHER_ID, STRIPE
+
+if TYPE_CHECKING:
+    from tests.http.conftest import Client
+    from tests.http.fakes import FakeUseCases
+
+CHECKED_AT = datetime(2024, 1, 15, 10, 35, tzinfo=UTC)
+APP = RedirectUrl.parse("https://app.example.com/settings/connections")
+
+STRIPE_SUMMARY = {
+    "id": ID,
+    "name": "Stripe Production",
+    "provider": "stripe",
+    "status": "active",
+    "externalAccountId": "acct_xxx",
+    "lastSyncedAt": "2024-01-15T10:30:00.000Z",
+    "createdAt": "2024-01-01T10:00:00.000Z",
+    "updatedAt": "2024-01-15T10:30:00.000Z",
+}
+HUBSPOT_SUMMARY = {
+    "id": OTHER_ID,
+    "name": "HubSpot CRM",
+    "provider": "hubspot",
+    "status": "active",
+    "externalAccountId": "123456",
+    "lastSyncedAt": "2024-01-15T09:00:00.000Z",
+    "createdAt": "2024-01-05T10:00:00.000Z",
+    "updatedAt": "2024-01-15T09:00:00.000Z",
+}
+
+
+async def test_a_list_of_connections(company: Client) -> None:
+    answer = await company.get("/api/v1/connections")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {"success": True, "data": [STRIPE_SUMMARY, HUBSPOT_SUMMARY], "meta": {"hasMore": False}},
+    )
+
+
+async def test_an_auth_url_for_a_new_connection(company: Client) -> None:
+    answer = await company.get("/api/v1/connections/stripe/auth-url")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "connectionId": ID,
+                "provider": "stripe",
+                "authUrl": "https://connect.stripe.com/oauth/authorize?client_id=xxx&redirect_uri=xxx&state=xxx",
+                "isNew": True,
+                "message": "Redirect user to authUrl to complete OAuth authorization",
+            },
+        },
+    )
+
+
+async def test_an_auth_url_for_a_connection_that_is_authorized_again(
+    company: Client, fakes: FakeUseCases
+) -> None:
+    fakes.get_auth_url.answer = AuthorizationStarted(
+        connection_id="conn_existing", provider="stripe", url="https://provider.example/", is_new=False
+    )
+    answer = await company.get("/api/v1/connections/stripe/auth-url")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "connectionId": "conn_existing",
+                "provider": "stripe",
+                "authUrl": "https://provider.example/",
+                "isNew": False,
+                "message": "Redirect user to authUrl to complete OAuth authorization",
+            },
+        },
+    )
+
+
+async def test_an_active_connection_blocks_auth_url(company: Client, fakes: FakeUseCases) -> None:
+    fakes.get_auth_url.answer = ActiveConnectionExists("stripe")
+    answer = await company.get("/api/v1/connections/stripe/auth-url")
+    assert (answer.status, await answer.json()) == (
+        400,
+        {
+            "success": False,
+            "error": {
+                "code": "BAD_REQUEST",
+                "message": "Active connection already exists for stripe. Disconnect first to re-authorize.",
+            },
+        },
+    )
+
+
+async def test_a_callback_without_a_redirect_url(client: Client) -> None:
+    answer = await client.get(f"/api/v1/connections/stripe/callback?connectionId={ID}&success=true")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "connectionId": "conn_xxx",
+                "provider": "stripe",
+                "status": "active",
+                "message": "OAuth authorization completed successfully",
+            },
+        },
+    )
+
+
+async def test_a_callback_with_a_redirect_url(client: Client, fakes: FakeUseCases) -> None:
+    fakes.report_authorization.answer = AuthorizationResult(
+        connection_id="xxx", provider="stripe", outcome="succeeded", redirect_url=APP
+    )
+    answer = await client.get(
+        f"/api/v1/connections/stripe/callback?connectionId={ID}&success=true", allow_redirects=False
+    )
+    assert (answer.status, answer.headers["Location"]) == (
+        303,
+        "https://app.example.com/settings/connections?success=true&connectionId=xxx&provider=stripe",
+    )
+
+
+async def test_a_callback_of_a_failure_with_a_redirect_url(client: Client, fakes: FakeUseCases) -> None:
+    fakes.report_authorization.answer = AuthorizationResult(
+        connection_id="xxx", provider="stripe", outcome="failed", error="access_denied", redirect_url=APP
+    )
+    answer = await client.get(
+        f"/api/v1/connections/stripe/callback?connectionId={ID}&success=false", allow_redirects=False
+    )
+    assert (answer.status, answer.headers["Location"]) == (
+        303,
+        "https://app.example.com/settings/connections?error=access_denied&connectionId=xxx",
+    )
+
+
+async def test_a_create(company: Client) -> None:
+    body = {"name": "Production Stripe", "provider": "stripe", "metadata": {"environment": "production"}}
+    answer = await company.post("/api/v1/connections", json=body)
+    assert (answer.status, await answer.json()) == (
+        201,
+        {
+            "success": True,
+            "data": {
+                "id": ID,
+                "name": "Production Stripe",
+                "provider": "stripe",
+                "status": "pending",
+                "oauthUrl": "https://api.nango.dev/oauth/connect/stripe?connection_id=xxx&public_key=xxx",
+                "message": "Redirect user to oauthUrl to complete connection",
+            },
+        },
+    )
+
+
+async def test_a_connection(company: Client) -> None:
+    answer = await company.get(f"/api/v1/connections/{ID}")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {"success": True, "data": {**STRIPE_SUMMARY, "metadata": {"environment": "production"}}},
+    )
+
+
+async def test_the_fields_come_in_the_order_of_the_reference(company: Client) -> None:
+    answer = await company.get(f"/api/v1/connections/{ID}")
+    names = "id name provider status externalAccountId lastSyncedAt metadata createdAt updatedAt"
+    assert list((await answer.json())["data"]) == names.split()
+
+
+async def test_a_delete(company: Client) -> None:
+    answer = await company.delete(f"/api/v1/connections/{ID}")
+    assert (answer.status, await answer.json()) == (200, {"success": True, "data": {"deleted": True}})
+
+
+async def test_a_refresh(company: Client, fakes: FakeUseCases) -> None:
+    fakes.refresh_connection.answer = attrs.evolve(STRIPE, last_synced_at=CHECKED_AT)
+    answer = await company.post(f"/api/v1/connections/{ID}/refresh")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "id": ID,
+                "lastSyncedAt": "2024-01-15T10:35:00.000Z",
+                "message": "Connection refresh completed",
+            },
+        },
+    )
+
+
+async def test_a_refused_refresh(company: Client, fakes: FakeUseCases) -> None:
+    fakes.refresh_connection.answer = RefreshRefused("Token expired")
+    answer = await company.post(f"/api/v1/connections/{ID}/refresh")
+    assert (answer.status, await answer.json()) == (
+        500,
+        {
+            "success": False,
+            "error": {
+                "code": "INTERNAL_ERROR",
+                "message": "Failed to refresh credentials: Token expired",
+            },
+        },
+    )
+
+
+async def test_a_healthy_connection(company: Client, fakes: FakeUseCases) -> None:
+    fakes.verify_connection.answer = Verification(
+        connection=STRIPE, healthy=True, error=None, checked_at=CHECKED_AT
+    )
+    answer = await company.post(f"/api/v1/connections/{ID}/verify")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "healthy": True,
+                "connectionId": ID,
+                "provider": "stripe",
+                "status": "active",
+                "externalAccountId": "acct_xxx",
+                "error": None,
+                "checkedAt": "2024-01-15T10:35:00.000Z",
+            },
+        },
+    )
+
+
+async def test_an_unhealthy_connection(company: Client, fakes: FakeUseCases) -> None:
+    fakes.verify_connection.answer = Verification(
+        connection=attrs.evolve(STRIPE, status=ERROR),
+        healthy=False,
+        error="Invalid API key provided",
+        checked_at=CHECKED_AT,
+    )
+    answer = await company.post(f"/api/v1/connections/{ID}/verify")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "healthy": False,
+                "connectionId": ID,
+                "provider": "stripe",
+                "status": "error",
+                "externalAccountId": None,
+                "error": "Invalid API key provided",
+                "checkedAt": "2024-01-15T10:35:00.000Z",
+            },
+        },
+    )
+
+
+async def test_a_verification_before_the_authorization(company: Client, fakes: FakeUseCases) -> None:
+    fakes.verify_connection.answer = Verification(
+        connection=attrs.evolve(STRIPE, status=PENDING, external_account_id=None),
+        healthy=False,
+        error="Connection not yet authorized - complete OAuth flow first",
+        checked_at=CHECKED_AT,
+    )
+    answer = await company.post(f"/api/v1/connections/{ID}/verify")
+    assert (answer.status, await answer.json()) == (
+        200,
+        {
+            "success": True,
+            "data": {
+                "healthy": False,
+                "connectionId": ID,
+                "provider": "stripe",
+                "status": "pending",
+                "error": "Connection not yet authorized - complete OAuth flow first",
+                "checkedAt": "2024-01-15T10:35:00.000Z",
+            },
+        },
+    )
+
+
+async def test_a_connection_that_is_not_there(company: Client) -> None:
+    answer = await company.get(f"/api/v1/connections/{ABSENT_ID}")
+    assert (answer.status, await answer.json()) == (
+        404,
+        {"success": False, "error": {"code": "NOT_FOUND", "message": "Connection not found"}},
+    )
+
+
+async def test_a_connection_that_was_never_authorized_has_nulls(company: Client, fakes: FakeUseCases) -> None:
+    fakes.get_connection.there = attrs.evolve(
+        STRIPE, status=PENDING, external_account_id=None, last_synced_at=None
+    )
+    data = (await (await company.get(f"/api/v1/connections/{ID}")).json())["data"]
+    assert (data["externalAccountId"], data["lastSyncedAt"]) == (None, None)
+
+
+async def test_an_error_message_is_shown_while_it_matters(company: Client, fakes: FakeUseCases) -> None:
+    shown = {}
+    for status in (ERROR, EXPIRED, DISCONNECTED):
+        fakes.get_connection.there = attrs.evolve(STRIPE, status=status, error_message="why")
+        shown[status.value] = (await (await company.get(f"/api/v1/connections/{ID}")).json())["data"].get(
+            "errorMessage"
+        )
+    assert shown == {"error": "why", "expired": "why", "disconnected": None}
+
+
+async def test_an_error_message_is_shown_in_lists_too(company: Client, fakes: FakeUseCases) -> None:
+    page = fakes.list_connections.answer
+    assert not isinstance(page, Exception)
+    fakes.list_connections.answer = attrs.evolve(
+        page, items=[attrs.evolve(STRIPE, status=ERROR, error_message="why")]
+    )
+    data = (await (await company.get("/api/v1/connections")).json())["data"]
+    assert data == [{**STRIPE_SUMMARY, "status": "error", "errorMessage": "why"}]
+
+
+async def test_a_failed_callback_with_nowhere_to_go(client: Client, fakes: FakeUseCases) -> None:
+    fakes.report_authorization.answer = AuthorizationResult(
+        connection_id=ID, provider="stripe", outcome="failed", error="access_denied"
+    )
+    answer = await client.get(f"/api/v1/connections/stripe/callback?connectionId={ID}&success=false")
+    assert (answer.status, await answer.json()) == (
+        400,
+        {
+            "success": False,
+            "error": {"code": "BAD_REQUEST", "message": "Authorization failed: access_denied"},
+        },
+    )
+
+
+async def test_a_callback_for_another_provider(client: Client, fakes: FakeUseCases) -> None:
+    fakes.report_authorization.answer = ConnectionNotFound()
+    answer = await client.get(f"/api/v1/connections/slack/callback?connectionId={ID}&success=true")
+    assert (answer.status, await answer.json()) == (
+        404,
+        {"success": False, "error": {"code": "NOT_FOUND", "message": "Connection not found"}},
+    )
