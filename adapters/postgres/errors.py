@@ -1,0 +1,80 @@
+"""What the database's errors mean to the core: the one table (docs/operations.md tells it to operators).
+
+Mapped by class or SQLSTATE and never by asyncpg's bases: its DataError and ConnectionDoesNotExistError both
+derive from PostgresError, its InternalClientError from neither PostgresError nor InterfaceError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncpg
+from asyncpg.exceptions import InternalClientError
+
+from domain.errors import ConcurrentChange, ConnectionNotFound, DomainError, InvalidInput, StoreUnavailable
+
+if TYPE_CHECKING:
+    from typing import Final
+
+DRIVER_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    InternalClientError,
+    OSError,
+    UnicodeEncodeError,
+)
+"""Everything that talking to the database may raise; TimeoutError is an OSError."""
+
+_UNSTORABLE = frozenset({"22021", "22P05", "22P02", "22003", "54001"})
+_CONCURRENT = frozenset({"23505", "40001", "40P01"})
+_TOO_SLOW = frozenset({"55P03", "57014"})
+_OUTAGE = frozenset({"57P01", "57P02", "57P03", "53300", "25006", "25P03"})
+_FOREIGN_KEY = "23503"
+
+
+class StoreFault(Exception):
+    """The database refused a statement for a reason that is our mistake.
+
+    It names the SQLSTATE and the constraint, and not the row, which PostgreSQL would print with its values.
+    """
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the error condemns the connections to the database, all of which are to be made anew."""
+    if isinstance(error, asyncpg.DataError | TimeoutError):
+        return False
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith("08") or error.sqlstate in _OUTAGE
+    return isinstance(error, asyncpg.InterfaceError | InternalClientError | OSError)
+
+
+def translate(error: BaseException) -> Exception:
+    """Give the core's word for an error of the driver; raise it `from None`, as drivers echo arguments."""
+    if is_outage(error) or isinstance(error, TimeoutError):
+        return StoreUnavailable()
+    if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
+        return _unstorable()
+    if isinstance(error, asyncpg.PostgresError):
+        return _by_sqlstate(error)
+    return StoreFault(type(error).__name__)
+
+
+def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
+    state = error.sqlstate or ""
+    constraint = getattr(error, "constraint_name", None)
+    answer: DomainError
+    if state in _UNSTORABLE:
+        answer = _unstorable()
+    elif state in _CONCURRENT:
+        answer = ConcurrentChange()
+    elif state in _TOO_SLOW:
+        answer = StoreUnavailable()
+    elif state == _FOREIGN_KEY and (constraint or "").endswith("_connection"):
+        answer = ConnectionNotFound()
+    else:
+        return StoreFault(f"{state} {type(error).__name__}, constraint {constraint}: {error.args[0]}")
+    return answer
+
+
+def _unstorable() -> InvalidInput:
+    return InvalidInput(("request", "holds a value that cannot be stored"))

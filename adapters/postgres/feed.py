@@ -1,0 +1,113 @@
+"""The history: of one connection, and of a whole company as a feed that a reader can follow.
+
+Identity values are handed out when a row is written and seen when its transaction commits, in another order.
+A reader who remembers the last one it saw would miss a slower transaction's rows. So the feed is ordered by
+(transaction id, identity) and stops before the oldest transaction that is still running: nothing can appear
+behind a reader any more. A stuck transaction delays the feed until `idle_in_transaction_session_timeout`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from adapters.postgres.rows import EVENT_COLUMNS, event_of
+from application.ports import Page
+from domain.errors import ConnectionNotFound, InvalidInput
+
+if TYPE_CHECKING:
+    from adapters.postgres.pool import Session
+    from domain.events import Event
+
+_OF_CONNECTION = f"""
+SELECT {EVENT_COLUMNS} FROM events WHERE company_id = $1 AND connection_id = $2 AND version > $3
+ORDER BY version LIMIT $4
+"""  # noqa: S608 - constants
+
+_EXISTS = "SELECT true FROM connections WHERE company_id = $1 AND id = $2"
+
+# The cursor names an event, and not its place: a restored dump has its places renumbered.
+_OF_COMPANY = f"""
+SELECT {EVENT_COLUMNS} FROM events
+WHERE company_id = $1 AND txid < pg_snapshot_xmin(pg_current_snapshot())
+    AND (txid, seq) > (SELECT txid, seq FROM events
+                       WHERE company_id = $1 AND connection_id = $2 AND version = $3)
+ORDER BY txid, seq LIMIT $4
+"""  # noqa: S608 - constants
+
+_OF_COMPANY_FROM_THE_START = f"""
+SELECT {EVENT_COLUMNS} FROM events
+WHERE company_id = $1 AND txid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY txid, seq LIMIT $2
+"""  # noqa: S608 - constants
+
+_IS_EVENT = "SELECT true FROM events WHERE company_id = $1 AND connection_id = $2 AND version = $3"
+
+_NAME = re.compile(r"([1-9][0-9]{0,8})\.([A-Za-z0-9_-]{1,64})")
+_MAX_CURSOR = 120
+
+
+async def connection_events(
+    session: Session, company_id: str, connection_id: str, *, limit: int, cursor: str | None
+) -> Page[Event]:
+    """Give a connection's history, oldest first.
+
+    Raises:
+        ConnectionNotFound: no such connection in this company.
+        InvalidInput: the cursor is none of this connection's.
+
+    """
+    after = 0
+    if cursor is not None:
+        after, of = _read(cursor)
+        if of != connection_id:
+            raise _not_ours()
+    rows = await session.rows(_OF_CONNECTION, company_id, connection_id, after, limit)
+    if not rows and await session.row(_EXISTS, company_id, connection_id) is None:
+        raise ConnectionNotFound
+    return _page([event_of(row) for row in rows])
+
+
+async def company_events(session: Session, company_id: str, *, limit: int, cursor: str | None) -> Page[Event]:
+    """Give a company's history, oldest first.
+
+    Raises:
+        InvalidInput: the cursor is none of this company's.
+
+    """
+    if cursor is None:
+        rows = await session.rows(_OF_COMPANY_FROM_THE_START, company_id, limit)
+        return _page([event_of(row) for row in rows])
+    version, connection_id = _read(cursor)
+    rows = await session.rows(_OF_COMPANY, company_id, connection_id, version, limit)
+    if not rows and await session.row(_IS_EVENT, company_id, connection_id, version) is None:
+        raise _not_ours()
+    return _page([event_of(row) for row in rows])
+
+
+def _page(items: list[Event]) -> Page[Event]:
+    if not items:
+        return Page(items=items)
+    name = f"{items[-1].version}.{items[-1].connection_id}"
+    return Page(items=items, next_cursor=_encode(name))
+
+
+def _read(cursor: str) -> tuple[int, str]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = ""
+    match = _NAME.fullmatch(text)
+    if match is None or len(cursor) > _MAX_CURSOR or _encode(text) != cursor:
+        raise _not_ours()
+    return int(match[1]), match[2]
+
+
+def _encode(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def _not_ours() -> InvalidInput:
+    return InvalidInput(("cursor", "must be a nextCursor of this list"))

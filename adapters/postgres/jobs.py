@@ -1,0 +1,104 @@
+"""Owed work and used Idempotency-Keys, inside one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from adapters.postgres.rows import JOB_COLUMNS, RECORD_COLUMNS, record_of
+from application.ports import IdempotencyRecords, Jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from adapters.postgres.pool import Session
+    from application.ports import IdempotencyRecord, Job
+
+_ADD = f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"  # noqa: S608 - constants
+
+# A record past its keep is free for use again, whether or not it was swept yet.
+_PUT = f"""
+INSERT INTO idempotency_records (company_id, {RECORD_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (company_id, key_hash) DO UPDATE SET fingerprint = excluded.fingerprint, salt = excluded.salt,
+    connection_id = excluded.connection_id, authorization_url = excluded.authorization_url,
+    created_at = excluded.created_at
+WHERE idempotency_records.created_at <= clock() - interval '24 hours'
+RETURNING true
+"""  # noqa: S608 - constants
+
+_COMPLETE = """
+UPDATE idempotency_records SET salt = $3, authorization_url = $4 WHERE company_id = $1 AND key_hash = $2
+"""
+
+_KEPT = f"SELECT {RECORD_COLUMNS} FROM idempotency_records WHERE company_id = $1 AND key_hash = $2"  # noqa: S608
+
+
+@frozen
+class PostgresJobs(Jobs):
+    """Rows of `jobs`, owed until they are finished."""
+
+    _session: Session
+
+    async def add(self, job: Job) -> None:
+        """See the port.
+
+        Raises:
+            ConnectionNotFound: the company has no such connection.
+
+        """
+        await self._session.run(
+            _ADD,
+            job.company_id,
+            job.connection_id,
+            job.id,
+            job.kind,
+            job.due_at,
+            job.tries,
+            job.integration,
+            job.nango_id,
+        )
+
+    async def reschedule(self, job_id: str, due_at: datetime) -> None:
+        """See the port."""
+        await self._session.run(
+            "UPDATE jobs SET due_at = $2, tries = tries + 1 WHERE id = $1", job_id, due_at
+        )
+
+    async def finish(self, job_id: str) -> None:
+        """See the port."""
+        await self._session.run("DELETE FROM jobs WHERE id = $1", job_id)
+
+
+@frozen
+class PostgresIdempotencyRecords(IdempotencyRecords):
+    """Rows of `idempotency_records`, kept for 24 hours."""
+
+    _session: Session
+
+    async def put(self, company_id: str, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        """See the port; waits for another transaction that is reserving the same key."""
+        values = (
+            record.key_hash,
+            record.fingerprint,
+            record.connection_id,
+            record.salt,
+            record.authorization_url,
+        )
+        if await self._session.row(_PUT, company_id, *values) is not None:
+            return None
+        row = await self._session.row(_KEPT, company_id, record.key_hash)
+        # Swept between the two statements: nobody has it now.
+        return record_of(row) if row else await self.put(company_id, record)
+
+    async def complete(
+        self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
+    ) -> None:
+        """See the port."""
+        await self._session.run(_COMPLETE, company_id, key_hash, salt, authorization_url)
+
+    async def forget(self, company_id: str, key_hash: bytes) -> None:
+        """See the port."""
+        await self._session.run(
+            "DELETE FROM idempotency_records WHERE company_id = $1 AND key_hash = $2", company_id, key_hash
+        )

@@ -1,0 +1,1 @@
+"""Numbered SQL files, forward only; see `adapters.postgres.migrate`."""

@@ -1,0 +1,119 @@
+"""The pool of connections, and the one way to use one of them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import asyncpg
+from attrs import frozen
+
+from adapters.postgres.errors import DRIVER_ERRORS, is_outage, translate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from typing import TypeAlias
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+
+ACQUIRE_TIMEOUT = 1.0
+COMMAND_TIMEOUT = 3.0
+SERVER_SETTINGS = {
+    "application_name": "connections",
+    "statement_timeout": "2500ms",
+    "lock_timeout": "2000ms",
+    "idle_in_transaction_session_timeout": "5000ms",
+}
+"""The server gives up before the client does, so that it can say why."""
+
+
+async def open_pool(url: str, *, max_size: int = 10, through_pgbouncer: bool = False) -> Pool:
+    """Open the pool; it connects as it is needed, so the database may still be down.
+
+    Args:
+        url: a postgresql:// URL as libpq knows them: several hosts, target_session_attrs, sslmode, …
+        max_size: the most connections at once; who waits longer than a second for one gets a 503.
+        through_pgbouncer: in its transaction mode no statement may be prepared and no setting be sent at
+            the start; give the role the settings instead (ALTER ROLE … SET statement_timeout …).
+
+    Raises:
+        ValueError: the URL cannot be understood.
+
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=max_size,
+        reset=_keep,
+        timeout=ACQUIRE_TIMEOUT,
+        command_timeout=COMMAND_TIMEOUT,
+        statement_cache_size=0 if through_pgbouncer else 200,
+        server_settings=None if through_pgbouncer else SERVER_SETTINGS,
+    )
+
+
+async def _keep(connection: object) -> None:
+    """Reset nothing: no session state is ever set, and asyncpg still rolls back an open transaction."""
+
+
+@frozen
+class Session:
+    """One connection of the pool, held for one unit of work; it raises the core's errors."""
+
+    _connection: Any
+    _pool: Pool
+
+    async def rows(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
+        """Run a statement and give all its rows."""
+        async with self._translated():
+            return cast("Sequence[asyncpg.Record]", await self._connection.fetch(sql, *args))
+
+    async def row(self, sql: str, *args: object) -> asyncpg.Record | None:
+        """Run a statement and give its first row."""
+        async with self._translated():
+            return cast("asyncpg.Record | None", await self._connection.fetchrow(sql, *args))
+
+    async def run(self, sql: str, *args: object) -> str:
+        """Run a statement for its effect; give PostgreSQL's command tag, such as `UPDATE 1`."""
+        async with self._translated():
+            return cast("str", await self._connection.execute(sql, *args))
+
+    def cut(self) -> None:
+        """Drop the connection, whatever it is doing; the pool makes another."""
+        with suppress(asyncpg.InterfaceError):
+            self._connection.terminate()
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except DRIVER_ERRORS as error:
+            if is_outage(error) or isinstance(error, TimeoutError):
+                self.cut()
+            raise await _explain(self._pool, error) from None
+
+
+@asynccontextmanager
+async def session(pool: Pool) -> AsyncIterator[Session]:
+    """Borrow a connection of the pool.
+
+    Raises:
+        StoreUnavailable: there was none within a second.
+
+    """
+    try:
+        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
+    except DRIVER_ERRORS as error:
+        raise await _explain(pool, error) from None
+    try:
+        yield Session(connection, pool)
+    finally:
+        # The work is done or has failed by now: a connection that breaks on its way back changes neither.
+        with suppress(*DRIVER_ERRORS):
+            await pool.release(connection)
+
+
+async def _explain(pool: Pool, error: BaseException) -> Exception:
+    if is_outage(error):
+        await pool.expire_connections()
+    return translate(error)

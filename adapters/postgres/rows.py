@@ -1,0 +1,198 @@
+"""Rows to the domain's values and back; the JSON in them is msgspec's and read nowhere else."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations of ConnectionFields
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
+
+from application.ports import ApiKeyRecord, IdempotencyRecord, Job, JobKind, Scope
+from domain.authorization import Attempt, AttemptMode, Outcome
+from domain.connection import AuthKind, Connection, ConnectionStatus, Origin
+from domain.errors import InvalidInput
+from domain.events import Event, EventType
+from domain.redirect import RedirectUrl
+
+if TYPE_CHECKING:
+    import asyncpg
+
+CONNECTION_COLUMNS = (
+    "company_id, id, provider, name, status, auth_kind, origin, integration, nango_id, external_account_id, "
+    "external_account_name, metadata, parameters, error_message, status_before_pending, "
+    "error_before_pending, authorized_at, last_synced_at, deleted_at, version, created_at, updated_at"
+)
+EVENT_COLUMNS = "company_id, connection_id, version, type, at, actor, status_before, status, reason, changes"
+ATTEMPT_COLUMNS = (
+    "company_id, connection_id, id, provider, integration, nango_id, mode, state_hash, nango_state, "
+    "nango_cookie, redirect_url, created_at, expires_at, check_at, checks, claimed_at, closed_at, "
+    "outcome, error"
+)
+JOB_COLUMNS = "company_id, connection_id, id, kind, due_at, tries, integration, nango_id"
+API_KEY_COLUMNS = "id, company_id, scope, prefix, digest, label, created_at, revoked_at"
+RECORD_COLUMNS = "key_hash, fingerprint, connection_id, salt, authorization_url"
+
+
+class ConnectionFields(TypedDict, total=False):
+    """What an event's `changes` may hold: msgspec reads each back as the type it had."""
+
+    provider: str
+    name: str
+    status: ConnectionStatus
+    auth_kind: AuthKind
+    origin: Origin
+    integration: str
+    nango_id: str | None
+    external_account_id: str | None
+    external_account_name: str | None
+    metadata: dict[str, Any]
+    parameters: dict[str, str]
+    error_message: str | None
+    status_before_pending: ConnectionStatus | None
+    error_before_pending: str | None
+    authorized_at: datetime | None
+    last_synced_at: datetime | None
+    deleted_at: datetime | None
+    created_at: datetime
+
+
+_json = msgspec.json.Encoder()
+_fields = msgspec.json.Decoder(ConnectionFields)
+_object = msgspec.json.Decoder(dict[str, Any])
+_status = {status.value: status for status in ConnectionStatus}
+
+
+def to_json(value: object) -> str:
+    """Encode metadata, parameters or changes for a json column."""
+    return _json.encode(value).decode()
+
+
+def connection_of(row: asyncpg.Record) -> Connection:
+    """Read a row that begins with CONNECTION_COLUMNS."""
+    before = row["status_before_pending"]
+    return Connection(
+        company_id=row["company_id"],
+        id=row["id"],
+        provider=row["provider"],
+        name=row["name"],
+        status=_status[row["status"]],
+        auth_kind=AuthKind(row["auth_kind"]),
+        origin=Origin(row["origin"]),
+        integration=row["integration"],
+        nango_id=row["nango_id"],
+        external_account_id=row["external_account_id"],
+        external_account_name=row["external_account_name"],
+        metadata=_object.decode(row["metadata"]),
+        parameters=_object.decode(row["parameters"]),
+        error_message=row["error_message"],
+        status_before_pending=_status[before] if before else None,
+        error_before_pending=row["error_before_pending"],
+        authorized_at=row["authorized_at"],
+        last_synced_at=row["last_synced_at"],
+        deleted_at=row["deleted_at"],
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def connection_values(connection: Connection) -> tuple[object, ...]:
+    """Give the values of CONNECTION_COLUMNS."""
+    return (
+        connection.company_id,
+        connection.id,
+        connection.provider,
+        connection.name,
+        connection.status,
+        connection.auth_kind,
+        connection.origin,
+        connection.integration,
+        connection.nango_id,
+        connection.external_account_id,
+        connection.external_account_name,
+        to_json(connection.metadata),
+        to_json(connection.parameters),
+        connection.error_message,
+        connection.status_before_pending,
+        connection.error_before_pending,
+        connection.authorized_at,
+        connection.last_synced_at,
+        connection.deleted_at,
+        connection.version,
+        connection.created_at,
+        connection.updated_at,
+    )
+
+
+def event_of(row: asyncpg.Record) -> Event:
+    """Read a row of EVENT_COLUMNS."""
+    before = row["status_before"]
+    return Event(
+        company_id=row["company_id"],
+        connection_id=row["connection_id"],
+        version=row["version"],
+        type=EventType(row["type"]),
+        at=row["at"],
+        actor=row["actor"],
+        status_before=_status[before] if before else None,
+        status=_status[row["status"]],
+        reason=row["reason"],
+        changes=_fields.decode(row["changes"]),
+    )
+
+
+def attempt_of(row: asyncpg.Record) -> Attempt:
+    """Read a row of ATTEMPT_COLUMNS."""
+    told = dict(row)
+    told["mode"] = AttemptMode(told["mode"]) if told["mode"] else None
+    told["outcome"] = Outcome(told["outcome"]) if told["outcome"] else None
+    told["redirect_url"] = _redirect_url(told["redirect_url"])
+    return Attempt(**told)
+
+
+def _redirect_url(text: str | None) -> RedirectUrl | None:
+    """Read a stored address; one that a later release no longer accepts is not followed."""
+    try:
+        return RedirectUrl.parse(text) if text is not None else None
+    except InvalidInput:
+        return None
+
+
+def attempt_values(attempt: Attempt) -> tuple[object, ...]:
+    """Give the values of ATTEMPT_COLUMNS."""
+    return (
+        attempt.company_id,
+        attempt.connection_id,
+        attempt.id,
+        attempt.provider,
+        attempt.integration,
+        attempt.nango_id,
+        attempt.mode,
+        attempt.state_hash,
+        attempt.nango_state,
+        attempt.nango_cookie,
+        attempt.redirect_url.text if attempt.redirect_url else None,
+        attempt.created_at,
+        attempt.expires_at,
+        attempt.check_at,
+        attempt.checks,
+        attempt.claimed_at,
+        attempt.closed_at,
+        attempt.outcome,
+        attempt.error,
+    )
+
+
+def job_of(row: asyncpg.Record) -> Job:
+    """Read a row of JOB_COLUMNS."""
+    return Job(**{**dict(row), "kind": JobKind(row["kind"])})
+
+
+def api_key_of(row: asyncpg.Record) -> ApiKeyRecord:
+    """Read a row of API_KEY_COLUMNS."""
+    return ApiKeyRecord(**{**dict(row), "scope": Scope(row["scope"])})
+
+
+def record_of(row: asyncpg.Record) -> IdempotencyRecord:
+    """Read a row of RECORD_COLUMNS."""
+    return IdempotencyRecord(**dict(row))

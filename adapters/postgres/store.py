@@ -1,0 +1,225 @@
+"""The store in PostgreSQL: units of work, and reads that need none."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Never
+
+from attrs import Factory, define, field, frozen
+
+from adapters.postgres import feed, flights
+from adapters.postgres.attempts import PostgresAttempts
+from adapters.postgres.connections import PostgresConnections
+from adapters.postgres.jobs import PostgresIdempotencyRecords, PostgresJobs
+from adapters.postgres.listing import list_connections
+from adapters.postgres.loader import Loader
+from adapters.postgres.migrate import shipped
+from adapters.postgres.pool import session
+from adapters.postgres.rows import (
+    ATTEMPT_COLUMNS,
+    CONNECTION_COLUMNS,
+    JOB_COLUMNS,
+    attempt_of,
+    connection_of,
+    job_of,
+)
+from application.ports import Store, Transaction
+from domain.errors import ConnectionNotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from adapters.postgres.pool import Pool, Session
+    from application.ports import ConnectionFilter, Flight, FlightKind, Job, Page
+    from domain.authorization import Attempt
+    from domain.connection import Connection
+    from domain.events import Event
+
+_Key = tuple[str, str]
+
+_FIND = f"""
+SELECT {CONNECTION_COLUMNS} FROM unnest($1::text[], $2::text[]) AS wanted (company_id, id)
+JOIN connections USING (company_id, id) WHERE deleted_at IS NULL
+"""  # noqa: S608 - constants
+
+_TAKE_ATTEMPTS = f"""
+WITH due AS MATERIALIZED (
+    SELECT company_id, connection_id, id FROM attempts WHERE check_at <= clock()
+    ORDER BY check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+UPDATE attempts SET check_at = clock() + $2::interval FROM due
+WHERE (attempts.company_id, attempts.connection_id, attempts.id) = (due.company_id, due.connection_id, due.id)
+RETURNING {", ".join("attempts." + column for column in ATTEMPT_COLUMNS.split(", "))}
+"""  # noqa: S608 - constants
+
+_TAKE_JOBS = f"""
+WITH taken AS MATERIALIZED (
+    SELECT company_id, connection_id, id FROM jobs WHERE due_at <= clock()
+    ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+UPDATE jobs SET due_at = clock() + $2::interval FROM taken
+WHERE (jobs.company_id, jobs.connection_id, jobs.id) = (taken.company_id, taken.connection_id, taken.id)
+RETURNING {", ".join("jobs." + column for column in JOB_COLUMNS.split(", "))}
+"""  # noqa: S608 - constants
+
+_SWEEP = (
+    "DELETE FROM attempts WHERE closed_at <= clock() - interval '24 hours'",
+    "DELETE FROM idempotency_records WHERE created_at <= clock() - interval '24 hours'",
+    "DELETE FROM flights WHERE lease_until <= clock() - interval '24 hours'",
+)
+
+
+@frozen
+class PostgresTransaction(Transaction):
+    """One unit of work on one connection to the database."""
+
+    now: datetime
+    connections: PostgresConnections
+    attempts: PostgresAttempts
+    jobs: PostgresJobs
+    idempotency: PostgresIdempotencyRecords
+
+
+@define(eq=False)
+class PostgresStore(Store):
+    """The store over a pool that the entrypoint opens and closes."""
+
+    _pool: Pool
+    _loader: Loader[_Key, Connection] = field(
+        init=False, default=Factory(lambda self: Loader(self._fetch), takes_self=True)
+    )
+    _deployment: str | None = field(default=None, init=False)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[PostgresTransaction]:
+        """See the port."""
+        async with session(self._pool) as work:
+            try:
+                await work.run("BEGIN")
+                row = await work.row("SELECT clock() AS now")
+                yield PostgresTransaction(
+                    row["now"] if row else _impossible(),
+                    PostgresConnections(work),
+                    PostgresAttempts(work),
+                    PostgresJobs(work),
+                    PostgresIdempotencyRecords(work),
+                )
+                await _commit(work)
+            except BaseException:
+                await _roll_back(work)
+                raise
+
+    async def find(self, company_id: str, connection_id: str) -> Connection:
+        """See the port; reads that arrive together share one statement."""
+        # One id that PostgreSQL cannot take would fail everybody who shares the statement.
+        key = (company_id, connection_id)
+        connection = await self._loader.load(key) if all(map(_storable, key)) else None
+        if connection is None:
+            raise ConnectionNotFound
+        return connection
+
+    async def company_of(self, connection_id: str) -> str | None:
+        """See the port."""
+        async with session(self._pool) as work:
+            row = await work.row(
+                "SELECT company_id FROM connections WHERE id = $1 AND deleted_at IS NULL", connection_id
+            )
+        return row["company_id"] if row else None
+
+    async def list(
+        self, company_id: str, wanted: ConnectionFilter, *, limit: int, cursor: str | None
+    ) -> Page[Connection]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await list_connections(work, company_id, wanted, limit=limit, cursor=cursor)
+
+    async def events(
+        self, company_id: str, connection_id: str | None, *, limit: int, cursor: str | None
+    ) -> Page[Event]:
+        """See the port."""
+        async with session(self._pool) as work:
+            if connection_id is None:
+                return await feed.company_events(work, company_id, limit=limit, cursor=cursor)
+            return await feed.connection_events(work, company_id, connection_id, limit=limit, cursor=cursor)
+
+    async def take_due_attempts(self, *, limit: int, lease: timedelta) -> Sequence[Attempt]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return [attempt_of(row) for row in await work.rows(_TAKE_ATTEMPTS, limit, lease)]
+
+    async def take_due_jobs(self, *, limit: int, lease: timedelta) -> Sequence[Job]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return [job_of(row) for row in await work.rows(_TAKE_JOBS, limit, lease)]
+
+    async def board(
+        self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta
+    ) -> tuple[Flight, bool]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await flights.board(work, company_id, connection_id, kind, lease)
+
+    async def land(self, flight_id: str, outcome: str) -> None:
+        """See the port."""
+        async with session(self._pool) as work:
+            await flights.land(work, flight_id, outcome)
+
+    async def flight(self, flight_id: str) -> Flight | None:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await flights.look(work, flight_id)
+
+    async def sweep(self) -> None:
+        """See the port."""
+        async with session(self._pool) as work:
+            for statement in _SWEEP:
+                await work.run(statement)
+
+    async def deployment(self) -> str:
+        """See the port; it never changes, so it is asked for once."""
+        if self._deployment is None:
+            async with session(self._pool) as work:
+                row = await work.row("SELECT id FROM deployment")
+                self._deployment = row["id"] if row else _impossible()
+        return self._deployment
+
+    async def ping(self) -> None:
+        """See the port; a newer schema is fine, since a release must run beside the one before it.
+
+        Raises:
+            StoreUnavailable: no answer, or migrations are pending.
+
+        """
+        async with session(self._pool) as work:
+            row = await work.row("SELECT to_regclass('schema_migrations') IS NOT NULL AS migrated")
+            if row is not None and row["migrated"]:
+                row = await work.row("SELECT max(revision) AS revision FROM schema_migrations")
+                if row is not None and (row["revision"] or 0) >= len(shipped()):
+                    return
+        raise StoreUnavailable
+
+    async def _fetch(self, keys: Sequence[_Key]) -> Mapping[_Key, Connection]:
+        async with session(self._pool) as work:
+            rows = await work.rows(_FIND, [key[0] for key in keys], [key[1] for key in keys])
+        return {(row["company_id"], row["id"]): connection_of(row) for row in rows}
+
+
+async def _commit(work: Session) -> None:
+    # PostgreSQL answers COMMIT with ROLLBACK, and no error, where a statement had failed before.
+    if await work.run("COMMIT") != "COMMIT":
+        raise StoreUnavailable
+
+
+async def _roll_back(work: Session) -> None:
+    try:
+        await work.run("ROLLBACK")
+    except BaseException:
+        work.cut()
+        raise
+
+
+def _storable(text: str) -> bool:
+    return text.isascii() and "\0" not in text
+
+
+def _impossible() -> Never:
+    raise AssertionError("a statement that always gives a row gave none")

