@@ -335,6 +335,9 @@ class Connection:
     # ── mechanics ─────────────────────────────────────────────────────────────────────────────────
 
     def _recover(self, trigger: EventType, *, at: datetime, by: str) -> Change:
+        # A first authorization that failed left an error without credentials: nothing there can work.
+        if self.nango_id is None:
+            raise IllegalTransition(self.status, trigger)
         return self._move(trigger, ACTIVE, at=at, by=by, error_message=None, last_synced_at=at)
 
     def _fail(self, trigger: EventType, reason: str, *, at: datetime, by: str) -> Change:
