@@ -22,6 +22,8 @@ INTEGRATION = "hubspot"
 IDENTITY = Identity(path="/account-info/v3/details")
 KEYED = "pandadoc-api-key"
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
 Query = list[tuple[str, str]]
 
 
@@ -348,7 +350,7 @@ class Refreshing:
         world.expire(grant.nango_id)
         details = await world.gateway.fetch(INTEGRATION, grant.nango_id)
         assert details.expires_at is not None
-        assert details.expires_at > datetime(2026, 1, 1, 12, tzinfo=UTC)
+        assert details.expires_at > NOON
 
     async def test_a_connection_nango_gave_up_is_exhausted(self, world: World) -> None:
         grant = await connected(world)

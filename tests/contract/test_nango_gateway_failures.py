@@ -1,0 +1,340 @@
+"""What the gateway makes of every failure that a real Nango was recorded with."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aioresponses import aioresponses
+
+from adapters.nango.client import open_client_session
+from adapters.nango.gateway import NangoGateway
+from adapters.nango.retries import RetryBudget
+from application.ports import ProviderAnswer, Session
+from domain.errors import (
+    CredentialsRefused,
+    CredentialsUnusable,
+    GatewayNonsense,
+    GatewayUnavailable,
+    GrantNotFound,
+    IntegrationMissing,
+)
+from domain.provider import Identity
+from tests.contract.gateway_contract import NOON
+from tests.contract.nango_stand_in import MockedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from domain.errors import DomainError
+
+RECORDED: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "recorded" / "nango_failures.json").read_text(encoding="utf-8")
+)
+SESSION = Session(token="nango_connect_session_1", connect_link="https://c.example", expires_at=NOON)
+
+
+@pytest.fixture
+def nango() -> Iterator[aioresponses]:
+    with aioresponses() as mocked:
+        yield mocked
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[NangoGateway]:
+    async with open_client_session() as session:
+        yield NangoGateway(
+            session,
+            base_url="https://nango.example",
+            secret_key="key",
+            budget=RetryBudget(reserve=0, share=0),
+        )
+
+
+def answers(nango: aioresponses, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        nango.add(
+            re.compile(".*"),
+            method=method,
+            status=status,
+            headers=headers or {},
+            body=body if isinstance(body, str) else json.dumps(body),
+            response_class=MockedResponse,
+            repeat=True,
+        )
+
+
+def answers_as_recorded(nango: aioresponses, name: str) -> None:
+    recorded = RECORDED[name]
+    answers(nango, recorded["status"], recorded["body"], recorded["headers"])
+
+
+async def _open(gateway: NangoGateway, reconnect: str | None = None) -> Any:
+    return await gateway.open_session(
+        integration="slack", tags={}, connection_config={}, authorization_params={}, reconnect=reconnect
+    )
+
+
+async def _import(gateway: NangoGateway) -> None:
+    await gateway.import_credentials(
+        integration="slack", nango_id="n", credentials={}, connection_config={}, tags={}
+    )
+
+
+OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
+    "open_session": _open,
+    "reconnect": lambda gateway: _open(gateway, "n-1"),
+    "start_flow": lambda gateway: gateway.start_flow("slack", SESSION),
+    "relay_callback": lambda gateway: gateway.relay_callback([("state", "s"), ("code", "c")], ""),
+    "find_grants": lambda gateway: gateway.find_grants({"attempt": "a1"}),
+    "fetch": lambda gateway: gateway.fetch("slack", "n-1"),
+    "refresh": lambda gateway: gateway.fetch("slack", "n-1", refresh=True),
+    "call_provider": lambda gateway: gateway.call_provider(
+        "slack", "n-1", Identity(path="/x"), base_url=None
+    ),
+    "import_credentials": _import,
+    "delete": lambda gateway: gateway.delete("slack", "n-1"),
+    "integrations": lambda gateway: gateway.integrations(),
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "error", "words"),
+    [
+        ("open_session", "connect-sessions-04-docs-override-forbidden", GatewayUnavailable, "does not allow"),
+        ("open_session", "connect-sessions-11-unknown-integration", IntegrationMissing, "'slack'"),
+        ("open_session", "connect-sessions-12-unknown-field", GatewayNonsense, "400 invalid_body"),
+        ("open_session", "connect-sessions-13-bad-default-key", IntegrationMissing, "'slack'"),
+        ("open_session", "connect-sessions-14-bad-tags", GatewayNonsense, "400 invalid_body"),
+        ("open_session", "connect-sessions-15-bad-json", GatewayNonsense, "400 invalid_json"),
+        (
+            "open_session",
+            "connect-sessions-16-wrong-content-type",
+            GatewayNonsense,
+            "415 invalid_content_type",
+        ),
+        ("open_session", "connect-sessions-17-wrong-secret", GatewayUnavailable, "refuses our secret key"),
+        ("reconnect", "reconnect-10-unknown", GrantNotFound, "does not exist"),
+        ("reconnect", "reconnect-11-unknown-integration", GrantNotFound, "does not exist"),
+        ("reconnect", "reconnect-12-empty", GatewayNonsense, "400 invalid_body"),
+        ("start_flow", "oauth-20-connect-unknown-integration", IntegrationMissing, "'slack'"),
+        ("start_flow", "oauth-22-connect-apikey-integration", IntegrationMissing, "'slack'"),
+        ("start_flow", "oauth-21-connect-not-allowed", GatewayNonsense, "integration_not_allowed"),
+        ("start_flow", "oauth-23-connect-with-connection_id", GatewayNonsense, "invalid_query_params"),
+        ("start_flow", "oauth-24-connect-bad-token", GatewayUnavailable, "session"),
+        ("start_flow", "oauth-25-connect-unknown-token", GatewayUnavailable, "session"),
+        ("start_flow", "oauth-27-connect-public-key-default", GatewayUnavailable, "session"),
+        ("start_flow", "oauth-14-callback-unknown-state", GatewayNonsense, "could not be understood"),
+        ("relay_callback", "ratelimit-01-429", GatewayUnavailable, "limits our calls"),
+        ("relay_callback", "outage-04-db-down-ready", GatewayUnavailable, "503"),
+        ("find_grants", "outage-01-db-down-connections", GatewayUnavailable, "out of order"),
+        ("find_grants", "outage-04-db-down-ready", GatewayUnavailable, "503"),
+        ("find_grants", "ratelimit-01-429", GatewayUnavailable, "limits our calls"),
+        ("find_grants", "list-06-limit-too-big", GatewayNonsense, "400 invalid_query_params"),
+        ("find_grants", "list-07-unknown-param", GatewayNonsense, "400 invalid_query_params"),
+        ("integrations", "integrations-00-no-auth", GatewayUnavailable, "missing_auth_header"),
+        ("integrations", "integrations-01-bad-format-key", GatewayUnavailable, "invalid_secret_key_format"),
+        ("integrations", "integrations-02-unknown-key", GatewayUnavailable, "unknown_account"),
+        ("refresh", "refresh-01-forced-invalid_grant", CredentialsUnusable, "returned an error"),
+        ("refresh", "refresh-07-forced-html", CredentialsUnusable, "returned an error"),
+        (
+            "refresh",
+            "refresh-07-forced-empty",
+            CredentialsUnusable,
+            "^Nango could not renew the credentials.$",
+        ),
+        ("fetch", "refresh-03-unforced-after-failure", CredentialsUnusable, "Backing off"),
+        ("fetch", "refresh-22-exhausted", CredentialsUnusable, "limit has been reached"),
+        ("fetch", "delete-04-get-after", GrantNotFound, "does not exist"),
+        ("fetch", "integrations-41-conn-after", IntegrationMissing, "'slack'"),
+        ("fetch", "import-12-get-weird-id", GatewayNonsense, "400 invalid_uri_params"),
+        ("fetch", "outage-02-db-down-get", GatewayUnavailable, "out of order"),
+        ("refresh", "ratelimit-01-429", GatewayUnavailable, "limits our calls"),
+        ("call_provider", "proxy-08-unknown-connection", GrantNotFound, "does not exist"),
+        ("call_provider", "proxy-09-unknown-integration", IntegrationMissing, "'slack'"),
+        ("call_provider", "proxy-15-refresh-failed", CredentialsUnusable, "Backing off"),
+        ("call_provider", "proxy-17-wrong-secret", GatewayUnavailable, "unknown_account"),
+        ("call_provider", "proxy-20-refresh-fails-first-time", CredentialsUnusable, "^The external API"),
+        ("call_provider", "outage-01-db-down-connections", GatewayUnavailable, "out of order"),
+        ("call_provider", "ratelimit-01-429", GatewayUnavailable, "limits our calls"),
+        ("call_provider", "connect-sessions-04-docs-override-forbidden", GatewayUnavailable, "not allow"),
+        ("import_credentials", "import-05-apikey-bad", CredentialsRefused, "found to be invalid"),
+        ("import_credentials", "import-07-wrong-type", GatewayNonsense, "400 invalid_body"),
+        ("import_credentials", "import-08-unknown-integration", IntegrationMissing, "'slack'"),
+        ("import_credentials", "import-09-bad-body", GatewayNonsense, "400 invalid_body"),
+        ("delete", "delete-01-no-pck", GatewayNonsense, "400 invalid_query_params"),
+        ("delete", "outage-01-db-down-connections", GatewayUnavailable, "out of order"),
+    ],
+)
+async def test_a_recorded_failure_has_its_meaning(
+    gateway: NangoGateway,
+    nango: aioresponses,
+    operation: str,
+    name: str,
+    error: type[DomainError],
+    words: str,
+) -> None:
+    answers_as_recorded(nango, name)
+    with pytest.raises(error, match=words) as caught:
+        await OPERATIONS[operation](gateway)
+    assert type(caught.value) is error
+    assert "payload" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        ("relay_callback", "oauth-03-callback-success"),
+        ("relay_callback", "oauth-04-callback-replay"),
+        ("relay_callback", "oauth-10-callback-denied"),
+        ("relay_callback", "oauth-11-callback-token-500"),
+        ("relay_callback", "oauth-11-callback-token-invalid_grant"),
+        ("relay_callback", "oauth-14-callback-unknown-state"),
+        ("relay_callback", "cookie-01-enforced-missing-cookie"),
+        ("delete", "delete-03-again"),
+        ("delete", "delete-05-unknown-integration"),
+        ("delete", "delete-04-get-after"),
+    ],
+)
+async def test_a_recorded_refusal_that_is_no_failure(
+    gateway: NangoGateway, nango: aioresponses, operation: str, name: str
+) -> None:
+    answers_as_recorded(nango, name)
+    assert await OPERATIONS[operation](gateway) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "retry_after"),
+    [
+        ("proxy-04-upstream-401", 401, None),
+        ("proxy-05-upstream-404", 404, None),
+        ("proxy-06-upstream-500", 500, None),
+        ("proxy-07-upstream-429", 429, 1),
+    ],
+)
+async def test_what_the_provider_says_comes_through(
+    gateway: NangoGateway, nango: aioresponses, name: str, status: int, retry_after: int | None
+) -> None:
+    answers_as_recorded(nango, name)
+    answer = await OPERATIONS["call_provider"](gateway)
+    assert answer == ProviderAnswer(status=status, body={"status": status}, retry_after=retry_after)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "<!doctype html>"),
+        (401, '{"error": "invalid_token"}'),
+        (401, '{"error": {"code": 401, "message": "Bad"}}'),
+        (403, '{"error": {"code": "scope_missing"}}'),
+        (404, "not_found"),
+        (400, '{"error": {"code": "server_error", "message": "Something else"}}'),
+        (200, ""),
+        (200, "[" * 100_000),
+        (200, '{"a": "\\ud800"}'),
+    ],
+)
+async def test_what_only_resembles_nango_is_the_providers(
+    gateway: NangoGateway, nango: aioresponses, status: int, body: str
+) -> None:
+    answers(nango, status, body)
+    answer = await OPERATIONS["call_provider"](gateway)
+    assert answer.status == status
+
+
+async def test_a_401_in_nangos_words_under_a_new_code_is_nangos(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    words = "Authentication failed. The provided secret key has been retired."
+    answers(nango, 401, {"error": {"code": "retired_key", "message": words, "payload": {}}})
+    with pytest.raises(GatewayUnavailable, match="retired_key"):
+        await OPERATIONS["call_provider"](gateway)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "exhausted"), [("refresh-01-forced-invalid_grant", False), ("refresh-22-exhausted", True)]
+)
+async def test_only_the_reached_limit_is_for_good(
+    gateway: NangoGateway, nango: aioresponses, *, recorded: str, exhausted: bool
+) -> None:
+    answers_as_recorded(nango, recorded)
+    with pytest.raises(CredentialsUnusable) as caught:
+        await OPERATIONS["fetch"](gateway)
+    assert caught.value.exhausted is exhausted
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("54", 54), ("0", 1), ("soon", 1), ("-3", 1), ("9" * 50, 1), ("99999999", 86_400)]
+)
+async def test_retry_after_is_passed_on_within_reason(
+    gateway: NangoGateway, nango: aioresponses, header: str, seconds: int
+) -> None:
+    answers(nango, 429, {"error": {"code": "too_many_request"}}, {"Retry-After": header})
+    with pytest.raises(GatewayUnavailable) as caught:
+        await OPERATIONS["refresh"](gateway)
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider", "relay_callback"}))
+@pytest.mark.parametrize(
+    "body",
+    ["", "<html>", "null", "[]", "{}", "[" * 100_000, '{"data": 1}', '{"connections": [{"x": 1}]}', "\x00"],
+)
+async def test_anything_else_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, operation: str, body: str
+) -> None:
+    answers(nango, 201 if operation in {"open_session", "reconnect", "import_credentials"} else 200, body)
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS[operation](gateway)
+
+
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider", "start_flow"}))
+async def test_a_redirect_is_nonsense(gateway: NangoGateway, nango: aioresponses, operation: str) -> None:
+    answers(nango, 302, "", {"Location": "https://elsewhere.example"})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS[operation](gateway)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        None,
+        "/relative?state=s",
+        "//host.example/?state=s",
+        "javascript:alert(1)?state=s",
+        "https:///nohost?state=s",
+        "https://[broken?state=s",
+        "https://p.example/authorize",
+        "https://p.example/authorize?state=",
+        "https://p.example/authorize?state=a&state=b",
+        "https://p.example/a b?state=s",
+        "https://p.example/é?state=s",
+        "https://p.example/?state=s&x=" + "y" * 8192,
+        "https://p.example/?state=" + "s" * 600,
+    ],
+)
+async def test_a_flow_that_leads_nowhere_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, location: str | None
+) -> None:
+    answers(nango, 302, "", {"Location": location} if location else {})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS["start_flow"](gateway)
+
+
+async def test_another_connection_than_asked_for_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    other = {"connection_id": "n-2", "provider_config_key": "slack", "credentials": {}}
+    answers(nango, 200, other)
+    with pytest.raises(GatewayNonsense, match="another connection"):
+        await OPERATIONS["fetch"](gateway)
+
+
+async def test_a_time_without_a_zone_is_nonsense(gateway: NangoGateway, nango: aioresponses) -> None:
+    credentials = {"expires_at": "2026-01-01T12:00:00"}
+    answers(nango, 200, {"connection_id": "n-1", "provider_config_key": "slack", "credentials": credentials})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS["fetch"](gateway)
