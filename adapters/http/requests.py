@@ -56,6 +56,7 @@ _END = r"$(?!\n)"
 Name = Annotated[
     str,
     Meta(
+        max_length=400,  # with the blanks around it: keeps the pattern from wandering through a whole body
         pattern=rf"^\s*[^\s{_CONTROLS}](?:[^{_CONTROLS}]{{0,198}}[^\s{_CONTROLS}])?\s*$",
         description="1 to 200 characters, none of them a control character",
     ),
