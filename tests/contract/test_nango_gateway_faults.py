@@ -116,7 +116,7 @@ async def test_a_nango_that_takes_too_long_is_left(operation: str, behave: Behav
         began = time.monotonic()
         with pytest.raises(GatewayTimeout):
             await ALL[operation](gateway)
-        assert time.monotonic() - began < QUICK.exchange + 0.5
+        assert time.monotonic() - began < QUICK.exchange + 2
 
 
 @pytest.mark.parametrize("behave", [forever, drip])
@@ -170,7 +170,10 @@ async def test_nor_is_one_that_was_used_before() -> None:
 
 @pytest.mark.parametrize("operation", sorted(REPEATED))
 @pytest.mark.parametrize("behave", [drop, outage, drop_halfway])
-async def test_a_read_is_tried_three_times(operation: str, behave: Behave) -> None:
+async def test_a_read_is_tried_three_times(
+    monkeypatch: pytest.MonkeyPatch, operation: str, behave: Behave
+) -> None:
+    monkeypatch.setattr("adapters.nango.retries.random.uniform", lambda _least, _most: 0.0)
     async with nango(behave) as (gateway, server):
         with pytest.raises(GatewayUnavailable):
             await REPEATED[operation](gateway)
@@ -228,6 +231,22 @@ async def test_an_outage_is_not_multiplied() -> None:
         calls = await asyncio.gather(*(gateway.integrations() for _ in range(50)), return_exceptions=True)
         assert all(isinstance(each, GatewayUnavailable) for each in calls)
         assert len(server.calls) <= 50 + 2 + 5
+
+
+def test_a_spent_budget_fills_up_with_calls() -> None:
+    budget = RetryBudget(reserve=1, share=0.5)
+    assert budget.spend()
+    budget.call()
+    assert not budget.spend()
+    budget.call()
+    assert budget.spend()
+
+
+def test_a_budget_never_holds_more_than_its_reserve() -> None:
+    budget = RetryBudget(reserve=1, share=0.5)
+    for _ in range(10):
+        budget.call()
+    assert [budget.spend(), budget.spend()] == [True, False]
 
 
 async def test_a_flood_is_cut_off() -> None:
@@ -340,11 +359,14 @@ async def test_no_cookie_outlives_its_flow() -> None:
         location = "Location: https://p.example/?state=s"
         await call.answer(302, b"", location, "Set-Cookie: other=1", "Set-Cookie: oauth2-s=1; Path=/")
 
-    async with nango(begin) as (gateway, server):
+    # By name: an ordinary cookie jar keeps nothing for plain addresses anyhow.
+    async with stand_in(begin) as server, open_client_session() as session:
+        url = server.url.replace("127.0.0.1", "localhost")
+        gateway = NangoGateway(session, base_url=url, secret_key=KEY)
         flow = await gateway.start_flow("slack", SESSION)
         await gateway.start_flow("slack", SESSION)
-        assert flow.cookie == "oauth2-s=1"
-        assert server.calls[1].header("Cookie") is None
+    assert flow.cookie == "oauth2-s=1"
+    assert server.calls[1].header("Cookie") is None
 
 
 @pytest.mark.parametrize("operation", sorted(ALL))
