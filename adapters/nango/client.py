@@ -99,7 +99,7 @@ class NangoClient:
         self._authorization = f"Bearer {secret_key}"
         self._connect_deadline = connect_deadline
 
-    async def send(
+    async def send(  # noqa: PLR0913 - what makes a request, all by name
         self,
         method: str,
         path: str,
@@ -108,6 +108,7 @@ class NangoClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         authorized: bool = True,
+        repeatable: bool = False,
         deadline: float,
         max_body: int = MAX_BODY,
     ) -> Answer:
@@ -120,11 +121,13 @@ class NangoClient:
             body: sent as JSON.
             headers: more headers.
             authorized: whether to present the secret key.
+            repeatable: whether a second run does no harm, so that a broken connection is a mere outage.
             deadline: seconds for everything, the body included.
             max_body: bytes after which the body is cut.
 
         Raises:
-            GatewayTimeout: not done within the deadline; it may still take effect at Nango.
+            GatewayTimeout: not done within the deadline, or the connection broke under a call that is not
+                repeatable: it may have taken effect at Nango, or still take it.
             GatewayUnavailable: no connection could be made, or it broke.
             GatewayNonsense: not HTTP.
 
@@ -147,6 +150,9 @@ class NangoClient:
             timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=self._connect_deadline),
             max_body=max_body,
         )
+        if isinstance(outcome, _Dropped):
+            failed = GatewayUnavailable if repeatable else GatewayTimeout
+            outcome = failed("Nango broke the connection off. Try again.")
         # Raised out here, so that aiohttp's exception, which holds our headers, is not even its context.
         if isinstance(outcome, Exception):
             raise outcome
@@ -169,7 +175,7 @@ class NangoClient:
         except TimeoutError:
             return GatewayTimeout("Nango did not answer in time.")
         except (_Dropped, aiohttp.ClientPayloadError):
-            return GatewayUnavailable("Nango broke the connection off. Try again.")
+            return _Dropped()
         except (aiohttp.ClientConnectionError, OSError):
             return GatewayUnavailable("Nango cannot be reached. Try again.")
         except (aiohttp.ClientError, ValueError):

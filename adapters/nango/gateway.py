@@ -118,7 +118,10 @@ class NangoGateway(AuthGateway):
             return read_flow(answer, integration)
 
     async def relay_callback(self, query: Sequence[tuple[str, str]], cookie: str) -> None:
-        """Hand the provider's callback to Nango; 200 and 400 both mean that it has dealt with it."""
+        """Hand the provider's callback to Nango; 200 and 400 both mean that it has dealt with it.
+
+        Any other answer of Nango's own means that it has not; only GatewayTimeout leaves it open.
+        """
         with self._observed("relay_callback"):
             answer = await self._client.send(
                 "GET",
@@ -128,6 +131,9 @@ class NangoGateway(AuthGateway):
                 authorized=False,
                 deadline=self._deadlines.exchange,
             )
+            if answer.status in (502, 504):
+                # A balancer has lost Nango's answer; the state may be in use, and must not be used again.
+                raise GatewayTimeout("Nango's answer was lost.")
             if answer.status not in (200, 400):
                 raise failure(answer)
 
@@ -195,6 +201,7 @@ class NangoGateway(AuthGateway):
                     identity.method,
                     proxy.proxy_path(identity.path),
                     headers=proxy.proxy_headers(integration, nango_id, identity, base_url=base_url),
+                    repeatable=True,
                     deadline=self._deadlines.provider,
                     max_body=proxy.MAX_BODY,
                 )
@@ -263,7 +270,7 @@ class NangoGateway(AuthGateway):
     ) -> Answer:
         """Send what may be sent again."""
         return await repeated(
-            lambda left: self._client.send(method, path, query=query, deadline=left, **how),
+            lambda left: self._client.send(method, path, query=query, repeatable=True, deadline=left, **how),
             deadline=self._deadlines.call,
             budget=self._budget,
         )

@@ -154,7 +154,47 @@ async def test_a_dropped_connection_is_not_tried_again(operation: str) -> None:
         assert len(server.calls) == 1
 
 
-async def test_nor_is_one_that_was_used_before() -> None:
+@pytest.mark.parametrize("operation", ["refresh", "relay_callback", "import_credentials", "open_session"])
+@pytest.mark.parametrize("behave", [drop, drop_halfway])
+async def test_a_connection_that_breaks_leaves_open_whether_the_call_took_effect(
+    operation: str, behave: Behave
+) -> None:
+    async with nango(behave) as (gateway, _):
+        with pytest.raises(GatewayTimeout, match="broke the connection off"):
+            await ONCE[operation](gateway)
+
+
+@pytest.mark.parametrize("operation", ["find_grants", "delete", "call_provider"])
+async def test_under_a_call_that_may_be_repeated_it_is_a_mere_outage(operation: str) -> None:
+    async with nango(drop) as (gateway, _):
+        with pytest.raises(GatewayUnavailable) as caught:
+            await ALL[operation](gateway)
+        assert type(caught.value) is GatewayUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (429, GatewayUnavailable),
+        (500, GatewayUnavailable),
+        (502, GatewayTimeout),
+        (503, GatewayUnavailable),
+        (504, GatewayTimeout),
+    ],
+)
+async def test_only_a_lost_answer_leaves_open_whether_nango_took_the_callback(
+    status: int, error: type[DomainError]
+) -> None:
+    async def fail(call: Call) -> None:
+        await call.answer(status)
+
+    async with nango(fail) as (gateway, _):
+        with pytest.raises(GatewayUnavailable) as caught:
+            await ONCE["relay_callback"](gateway)
+        assert type(caught.value) is error
+
+
+async def test_a_refresh_on_a_connection_used_before_is_not_tried_again() -> None:
     async def first_well(call: Call) -> None:
         if call.number > 1:
             call.drop()
