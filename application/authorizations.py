@@ -23,11 +23,11 @@ from domain.errors import ActiveConnectionExists, GrantNotFound, InvalidInput, T
 from domain.provider import OAuth, normalise_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from application.ports import AuthGateway, Flow, Ids, Session, Store, Transaction
     from domain.connection import Connection
-    from domain.provider import Provider
+    from domain.provider import Parameter, Provider
     from domain.redirect import RedirectUrl
 
 
@@ -88,9 +88,13 @@ def parameters_for(oauth: OAuth, given: Mapping[str, str], stored: Mapping[str, 
         InvalidInput: names each unknown, missing and ill-formed parameter.
 
     """
-    known = {parameter.name for parameter in oauth.parameters}
-    kept = {name: value for name, value in stored.items() if name in known}
-    return normalise_parameters(oauth.parameters, {**kept, **given})
+    return normalise_parameters(oauth.parameters, {**kept_parameters(oauth.parameters, stored), **given})
+
+
+def kept_parameters(parameters: Sequence[Parameter], stored: Mapping[str, str]) -> Mapping[str, str]:
+    """Give what an earlier authorization was given, as far as the provider still asks for it."""
+    known = {parameter.name for parameter in parameters}
+    return {name: value for name, value in stored.items() if name in known}
 
 
 @frozen

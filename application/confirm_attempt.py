@@ -14,7 +14,7 @@ from domain.connection import DISCONNECTED, PENDING
 from domain.errors import DomainError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from application.identify_account import IdentifyAccount
     from application.ports import AuthGateway, Ids, Store, Transaction
@@ -141,15 +141,20 @@ class ConfirmAttempt:
         )
 
 
-async def ready_to_authorize(tx: Transaction, connection: Connection, *, by: str) -> Connection:
-    """Make a connection pending again where a sibling's failure has given it back what it had.
+async def ready_to_authorize(
+    tx: Transaction, connection: Connection, *, by: str, parameters: Mapping[str, str] | None = None
+) -> Connection:
+    """Make a disconnected connection pending again: it is the one status that cannot be authorized directly.
 
-    Disconnected is the one status that cannot be authorized directly.
+    A sibling's failure may have given it back that status, and new credentials may come for it.
     """
     if connection.status is not DISCONNECTED:
         return connection
     restarted = connection.restart_authorization(
-        parameters=connection.parameters, integration=connection.integration, at=tx.now, by=by
+        parameters=connection.parameters if parameters is None else parameters,
+        integration=connection.integration,
+        at=tx.now,
+        by=by,
     )
     await tx.connections.save(restarted)
     return restarted.after

@@ -1,22 +1,16 @@
-"""Create connection: always another one, with an Idempotency-Key against doing it twice."""
+"""Create connection: always another one, by OAuth."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field, frozen
 
 from application.authorizations import fill_state, oauth_of, parameters_for, with_state
-from application.ports import IdempotencyRecord
-from application.single_flight import SingleFlight
-from domain.authorization import STATE_PREFIX, AttemptMode
+from application.idempotency import Idempotency, Reservation
+from domain.authorization import AttemptMode
 from domain.connection import PENDING, AuthKind, Connection, Origin
-from domain.errors import ConnectionNotFound, IdempotencyKeyReused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,13 +25,13 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ConnectionCreated:
-    """The new connection, and where to send the user."""
+    """The new connection, and where to send the user; nowhere where credentials were given."""
 
     connection_id: str
     name: str
     provider: str
     status: ConnectionStatus
-    oauth_url: str | None = field(repr=False)
+    oauth_url: str | None = field(default=None, repr=False)
 
 
 @frozen
@@ -48,7 +42,9 @@ class CreateConnection:
     _catalogue: ProviderCatalogue
     _ids: Ids
     _authorizations: StartAuthorization
-    _flights: SingleFlight = field(init=False, factory=SingleFlight)
+    _once: Idempotency = field(
+        init=False, default=attrs.Factory(lambda self: Idempotency(self._store, self._ids), takes_self=True)
+    )
 
     async def __call__(
         self,
@@ -70,47 +66,32 @@ class CreateConnection:
             TooManyAttempts: too many authorizations are open.
 
         """
+        oauth = oauth_of(self._catalogue.get(provider).provider)
         wanted = _Wanted(
             company_id=company_id,
             provider=provider,
             name=name,
             metadata=metadata,
             redirect_url=redirect_url,
-            parameters=parameters,
+            parameters=parameters_for(oauth, parameters, {}),
+            oauth=oauth,
             actor=actor,
-            oauth=oauth_of(self._catalogue.get(provider).provider),
         )
-        if idempotency_key is None:
-            return await self._begin(wanted, None)
-        return await self._flights.join(
-            (company_id, idempotency_key, wanted.fingerprint()), lambda: self._once(wanted, idempotency_key)
+        target = redirect_url.text if redirect_url else None
+        told = ["oauth", provider, name, metadata, target, dict(wanted.parameters)]
+        return await self._once(
+            company_id,
+            idempotency_key,
+            told,
+            lambda reservation: self._begin(wanted, reservation),
+            lambda reservation: self._again(wanted, reservation),
         )
 
-    async def _once(self, wanted: _Wanted, key: str) -> ConnectionCreated:
-        record = IdempotencyRecord(
-            key_hash=hashlib.sha256(key.encode()).digest(),
-            fingerprint=wanted.fingerprint(),
-            connection_id=self._ids.connection_id(),
-            salt=self._ids.state().encode(),
-        )
-        try:
-            return await self._begin(wanted, _Reservation(key=key, record=record))
-        except _KeyTaken as taken:
-            if taken.record.fingerprint != record.fingerprint:
-                raise IdempotencyKeyReused from None
-            try:
-                return await self._again(wanted, key, taken.record)
-            except ConnectionNotFound:
-                # Its flow never started, and the worker has cleared away what it left: begin anew.
-                async with self._store.begin() as tx:
-                    await tx.idempotency.forget(wanted.company_id, record.key_hash)
-                return await self._begin(wanted, _Reservation(key=key, record=record))
-
-    async def _begin(self, wanted: _Wanted, reservation: _Reservation | None) -> ConnectionCreated:
-        state = reservation.state() if reservation else self._ids.state()
+    async def _begin(self, wanted: _Wanted, reservation: Reservation | None) -> ConnectionCreated:
+        state = reservation.state() if reservation else self._authorizations.new_state()
         async with self._store.begin() as tx:
-            if reservation and (there := await tx.idempotency.put(wanted.company_id, reservation.record)):
-                raise _KeyTaken(there)
+            if reservation:
+                await reservation.reserve(tx)
             begun = Connection.begin(
                 id=reservation.record.connection_id if reservation else self._ids.connection_id(),
                 company_id=wanted.company_id,
@@ -119,7 +100,7 @@ class CreateConnection:
                 auth_kind=AuthKind.OAUTH,
                 origin=Origin.CREATE,
                 integration=wanted.oauth.integration,
-                parameters=parameters_for(wanted.oauth, wanted.parameters, {}),
+                parameters=wanted.parameters,
                 metadata=wanted.metadata,
                 at=tx.now,
                 by=wanted.actor,
@@ -130,16 +111,17 @@ class CreateConnection:
             )
         return await self._start(wanted, begun.after, attempt, state, reservation)
 
-    async def _again(self, wanted: _Wanted, key: str, record: IdempotencyRecord) -> ConnectionCreated:
-        """Answer a repeated key: from the record, or by finishing what a crash left half done."""
-        reservation = _Reservation(key=key, record=record)
+    async def _again(self, wanted: _Wanted, reservation: Reservation) -> ConnectionCreated:
+        """Answer a repetition: from the record, or by finishing what a crash left half done."""
+        record = reservation.record
         if record.authorization_url is not None:
             async with self._store.begin() as tx:
                 connection = await tx.connections.get(wanted.company_id, record.connection_id, deleted=True)
             return _answer(connection, fill_state(record.authorization_url, reservation.state()))
         # The first call is still waiting for Nango in another process, or died there. A second flow on the
         # same connection is harmless, and its answer becomes the record's.
-        reservation = attrs.evolve(reservation, record=attrs.evolve(record, salt=self._ids.state().encode()))
+        salted = attrs.evolve(record, salt=self._authorizations.new_state().encode())
+        reservation = attrs.evolve(reservation, record=salted)
         state = reservation.state()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, lock=True)
@@ -154,7 +136,7 @@ class CreateConnection:
         connection: Connection,
         attempt: Attempt,
         state: str,
-        reservation: _Reservation | None,
+        reservation: Reservation | None,
     ) -> ConnectionCreated:
         key_hash = reservation.record.key_hash if reservation else None
         try:
@@ -167,12 +149,7 @@ class CreateConnection:
         if reservation:
             kept = with_state(url, "") if attempt.mode is AttemptMode.RELAY else url
             async with self._store.begin() as tx:
-                await tx.idempotency.complete(
-                    wanted.company_id,
-                    reservation.record.key_hash,
-                    salt=reservation.record.salt,
-                    authorization_url=kept,
-                )
+                await reservation.answered(tx, kept)
         return _answer(connection, url)
 
 
@@ -184,32 +161,8 @@ class _Wanted:
     metadata: Mapping[str, Any]
     redirect_url: RedirectUrl | None
     parameters: Mapping[str, str]
-    actor: str
     oauth: OAuth
-
-    def fingerprint(self) -> bytes:
-        """Tell one request from another under the same key."""
-        redirect_url = self.redirect_url.text if self.redirect_url else None
-        told = [self.provider, self.name, self.metadata, redirect_url, dict(self.parameters)]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
-
-
-@frozen(kw_only=True)
-class _Reservation:
-    """An Idempotency-Key at work: the answer's state derives from the key, which is never stored."""
-
-    key: str = field(repr=False)
-    record: IdempotencyRecord
-
-    def state(self) -> str:
-        digest = hmac.digest(self.key.encode(), self.record.salt, "sha256")
-        return STATE_PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-class _KeyTaken(Exception):
-    def __init__(self, record: IdempotencyRecord) -> None:
-        self.record = record
-        super().__init__()
+    actor: str
 
 
 def _answer(connection: Connection, url: str) -> ConnectionCreated:

@@ -14,6 +14,7 @@ from domain.errors import DomainError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from application.create_api_key_connection import FinishImport
     from application.identify_account import IdentifyAccount
     from application.ports import Job, Store
     from application.recheck_connection import RecheckConnection
@@ -36,6 +37,7 @@ class DoDueWork:
     _resolve: ResolveAttempt
     _remove: RemoveGrants
     _identify: IdentifyAccount
+    _finish_import: FinishImport
     _recheck: RecheckConnection
 
     async def __call__(self) -> int:
@@ -84,5 +86,7 @@ class DoDueWork:
                 return self._remove, self._remove.later
             case JobKind.IDENTIFY:
                 return self._identify, self._identify.later
+            case JobKind.IMPORT:
+                return self._finish_import, self._finish_import.later
             case JobKind.RECHECK:
                 return self._recheck, self._recheck.later

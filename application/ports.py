@@ -124,6 +124,7 @@ class JobKind(StrEnum):
 
     REMOVE = "remove"
     IDENTIFY = "identify"
+    IMPORT = "import"
     RECHECK = "recheck"
 
 

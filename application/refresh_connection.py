@@ -40,10 +40,10 @@ class RefreshConnection:
 
         """
         connection = await self._store.find(company_id, connection_id)
-        if connection.status is PENDING:
-            raise RefreshNotPossible(NOT_AUTHORIZED)
         if connection.status is DISCONNECTED:
             raise RefreshNotPossible("Connection is disconnected - authorize it again")
+        if connection.status is PENDING or connection.nango_id is None:
+            raise RefreshNotPossible(NOT_AUTHORIZED)
         if connection.auth_kind is AuthKind.API_KEY:
             raise RefreshNotPossible("Connection uses an API key, which has nothing to refresh")
         await self._flights.fly(

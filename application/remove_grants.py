@@ -70,20 +70,24 @@ def _is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
     return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed
 
 
-async def end_authorizations(tx: Transaction, connection: Connection, ids: Ids) -> Job:
+async def end_authorizations(
+    tx: Transaction, connection: Connection, ids: Ids, *, nango_id: str | None = None
+) -> Job:
     """Close every open attempt of a connection and owe Nango the removal; give the job to do at once.
 
-    A callback inside Nango re-creates a connection that was deleted there, so whatever may still be in
-    flight is looked for once more after its deadline.
+    `nango_id` names the grant where the connection does not know it yet. A callback inside Nango re-creates
+    a connection that was deleted there, so whatever may still be in flight is looked for once more after
+    its deadline.
     """
     attempts = await tx.attempts.of(connection.company_id, connection.id)
     again = [due for attempt in attempts if (due := _may_complete_until(attempt))]
     for attempt in attempts:
         await tx.attempts.close(attempt.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
-    job = _removal(connection, ids, due_at=tx.now + _INLINE)
+    nango_id = nango_id or connection.nango_id
+    job = _removal(connection, nango_id, ids, due_at=tx.now + _INLINE)
     await tx.jobs.add(job)
     if again:
-        await tx.jobs.add(_removal(connection, ids, due_at=max(again)))
+        await tx.jobs.add(_removal(connection, nango_id, ids, due_at=max(again)))
     return job
 
 
@@ -95,7 +99,7 @@ def _may_complete_until(attempt: Attempt) -> datetime | None:
     return None if attempt.mode in (None, AttemptMode.RELAY) else attempt.expires_at
 
 
-def _removal(connection: Connection, ids: Ids, *, due_at: datetime) -> Job:
+def _removal(connection: Connection, nango_id: str | None, ids: Ids, *, due_at: datetime) -> Job:
     return Job(
         id=ids.random_id(),
         kind=JobKind.REMOVE,
@@ -103,5 +107,5 @@ def _removal(connection: Connection, ids: Ids, *, due_at: datetime) -> Job:
         connection_id=connection.id,
         due_at=due_at,
         integration=connection.integration,
-        nango_id=connection.nango_id,
+        nango_id=nango_id,
     )

@@ -155,6 +155,12 @@ class Connection:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def visible(self) -> bool:
+        """Whether its company sees it: not once deleted, nor while an API key is still being tried."""
+        trying = self.auth_kind is AuthKind.API_KEY and self.status is PENDING
+        return self.deleted_at is None and not trying
+
     # ── beginnings ────────────────────────────────────────────────────────────────────────────────
 
     @classmethod

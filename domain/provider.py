@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 
+_FIELD = re.compile(r"\{([A-Za-z][A-Za-z0-9_]*)\}")
+_CREDENTIAL = re.compile(r"[!-~]{1,4096}")
+
+
 class ParameterTarget(StrEnum):
     """Where a parameter goes in Nango's connect session."""
 
@@ -107,6 +111,36 @@ class ApiKey:
     type: str
     credentials: Mapping[str, str]
     parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What the caller gives, in the order of the templates."""
+        found = [name for template in self.credentials.values() for name in _FIELD.findall(template)]
+        return tuple(dict.fromkeys(found))
+
+    def fill(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """Make Nango's credentials of what a caller gave.
+
+        Raises:
+            InvalidInput: names each missing, unknown and ill-formed field, never its value.
+
+        """
+        problems = [
+            (f"credentials.{name}", f"is not a field of this provider; it takes {', '.join(self.fields)}")
+            for name in given
+            if name not in self.fields
+        ]
+        for name in self.fields:
+            if name not in given:
+                problems.append((f"credentials.{name}", "is required"))
+            elif not _CREDENTIAL.fullmatch(given[name]):
+                problems.append((f"credentials.{name}", "must be 1 to 4096 visible ASCII characters"))
+        if problems:
+            raise InvalidInput(*problems)
+        return {
+            key: _FIELD.sub(lambda match: given[match[1]], template)
+            for key, template in self.credentials.items()
+        }
 
 
 @frozen(kw_only=True)

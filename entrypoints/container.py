@@ -23,6 +23,7 @@ from application.check_readiness import CheckReadiness
 from application.complete_authorization import CompleteAuthorization
 from application.confirm_attempt import ConfirmAttempt
 from application.create_api_key import CreateApiKey
+from application.create_api_key_connection import CreateApiKeyConnection, FinishImport
 from application.create_connection import CreateConnection
 from application.delete_connection import DeleteConnection
 from application.disconnect_connection import DisconnectConnection
@@ -31,6 +32,7 @@ from application.flights import Flights
 from application.get_auth_url import GetAuthUrl
 from application.get_connection import GetConnection
 from application.identify_account import IdentifyAccount
+from application.import_credentials import ImportCredentials
 from application.list_connections import ListConnections
 from application.list_events import ListEvents
 from application.list_providers import ListProviders
@@ -41,6 +43,7 @@ from application.recheck_connection import RecheckConnection
 from application.refresh_connection import RefreshConnection
 from application.remove_grants import RemoveGrants
 from application.renew_credentials import RenewCredentials
+from application.replace_credentials import ReplaceCredentials
 from application.report_authorization import ReportAuthorization
 from application.resolve_attempt import ResolveAttempt
 from application.update_connection import UpdateConnection
@@ -79,6 +82,7 @@ class Container(containers.DeclarativeContainer):
     identify = providers.Singleton(IdentifyAccount, store, gateway, probe)
     remove = providers.Singleton(RemoveGrants, store, gateway)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
+    import_credentials = providers.Singleton(ImportCredentials, store, gateway, probe)
     flights = providers.Singleton(Flights, store)
 
     # what people call
@@ -87,6 +91,12 @@ class Container(containers.DeclarativeContainer):
         authenticate=providers.Singleton(Authenticate, api_keys),
         get_auth_url=providers.Singleton(GetAuthUrl, store, catalogue, ids, start),
         create_connection=providers.Singleton(CreateConnection, store, catalogue, ids, start),
+        create_api_key_connection=providers.Singleton(
+            CreateApiKeyConnection, store, catalogue, ids, import_credentials, remove
+        ),
+        replace_credentials=providers.Singleton(
+            ReplaceCredentials, store, catalogue, ids, import_credentials, remove
+        ),
         reauthorize_connection=providers.Singleton(ReauthorizeConnection, store, catalogue, start),
         open_connect_session=providers.Singleton(OpenConnectSession, store, catalogue, start),
         complete_authorization=providers.Singleton(CompleteAuthorization, store, gateway, confirm),
@@ -111,6 +121,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(ResolveAttempt, store, start, confirm),
         remove,
         identify,
+        providers.Singleton(FinishImport, store, ids, import_credentials, remove),
         providers.Singleton(RecheckConnection, store, check_health),
     )
     app = providers.Singleton(

@@ -87,6 +87,13 @@ Parameters = Annotated[
     dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}{_END}")]],
     Meta(max_length=32, description="an object of at most 32 texts, each of 1 to 1024 characters"),
 ]
+Credentials = Annotated[
+    dict[str, Annotated[str, Meta(max_length=4096)]],
+    Meta(
+        max_length=16,
+        description="an object of texts, the fields that `GET /api/v1/providers` names for the provider",
+    ),
+]
 Status = Annotated[
     ConnectionStatus, Meta(description="one of " + ", ".join(status.value for status in ConnectionStatus))
 ]
@@ -144,6 +151,7 @@ class NewConnection(Struct, rename="camel"):
     metadata: Metadata = {}
     redirect_url: Redirect | UnsetType = UNSET
     parameters: Parameters = {}
+    credentials: Credentials | UnsetType = UNSET
 
 
 class ConnectionChanges(Struct, rename="camel"):
@@ -158,6 +166,7 @@ class NewAuthorization(Struct, rename="camel"):
 
     redirect_url: Redirect | UnsetType = UNSET
     parameters: Parameters | UnsetType = UNSET
+    credentials: Credentials | UnsetType = UNSET
 
 
 class NewSession(Struct, rename="camel"):

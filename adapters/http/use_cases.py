@@ -65,6 +65,41 @@ class CreateConnection(Protocol):
         """Give the new connection."""
 
 
+class CreateApiKeyConnection(Protocol):
+    """The reference's "Create connection", with credentials."""
+
+    @abstractmethod
+    async def __call__(
+        self,
+        *,
+        company_id: str,
+        provider: str,
+        name: str,
+        metadata: Mapping[str, Any],
+        parameters: Mapping[str, str],
+        credentials: Mapping[str, str],
+        idempotency_key: str | None,
+        actor: str,
+    ) -> ConnectionCreated:
+        """Give the active connection."""
+
+
+class ReplaceCredentials(Protocol):
+    """New credentials for an API-key connection."""
+
+    @abstractmethod
+    async def __call__(
+        self,
+        *,
+        company_id: str,
+        connection_id: str,
+        parameters: Mapping[str, str] | None,
+        credentials: Mapping[str, str],
+        actor: str,
+    ) -> Connection:
+        """Give the active connection."""
+
+
 class ReauthorizeConnection(Protocol):
     """A new authorization of one connection."""
 
@@ -200,6 +235,8 @@ class UseCases:
     authenticate: Authenticate
     get_auth_url: GetAuthUrl
     create_connection: CreateConnection
+    create_api_key_connection: CreateApiKeyConnection
+    replace_credentials: ReplaceCredentials
     reauthorize_connection: ReauthorizeConnection
     open_connect_session: OpenConnectSession
     complete_authorization: CompleteAuthorization

@@ -27,7 +27,7 @@ from adapters.memory.transaction import (
 )
 from application.ports import ConnectionFilter, Flight, Page, Store
 from domain.authorization import KEPT
-from domain.errors import InvalidInput
+from domain.errors import ConnectionNotFound, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -83,7 +83,10 @@ class MemoryStore(Store):
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """See the port."""
         await asyncio.sleep(0)
-        return await MemoryConnections(self._state).get(company_id, connection_id)
+        connection = await MemoryConnections(self._state).get(company_id, connection_id)
+        if not connection.visible:
+            raise ConnectionNotFound
+        return connection
 
     async def company_of(self, connection_id: str) -> str | None:
         """See the port."""
@@ -194,7 +197,7 @@ class MemoryStore(Store):
 
 def _fits(connection: Connection, wanted: ConnectionFilter) -> bool:
     return (
-        connection.deleted_at is None
+        connection.visible
         and wanted.provider in (None, connection.provider)
         and wanted.status in (None, connection.status)
         and wanted.external_account_id in (None, connection.external_account_id)

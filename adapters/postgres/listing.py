@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from adapters.postgres.rows import CONNECTION_COLUMNS, connection_of
+from adapters.postgres.rows import CONNECTION_COLUMNS, VISIBLE, connection_of
 from application.ports import Page
 from domain.errors import InvalidInput
 
@@ -44,7 +44,7 @@ async def list_connections(
 def _statement(
     company_id: str, wanted: ConnectionFilter, limit: int, cursor: str | None
 ) -> tuple[str, list[object]]:
-    conditions = ["company_id = $1", "deleted_at IS NULL"]
+    conditions = ["company_id = $1", VISIBLE]
     args: list[object] = [company_id]
 
     def where(condition: str, *values: object) -> None:

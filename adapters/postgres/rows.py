@@ -22,6 +22,9 @@ CONNECTION_COLUMNS = (
     "external_account_name, metadata, parameters, error_message, status_before_pending, "
     "error_before_pending, authorized_at, last_synced_at, deleted_at, version, created_at, updated_at"
 )
+VISIBLE = "deleted_at IS NULL AND NOT (auth_kind = 'api_key' AND status = 'pending')"
+"""`Connection.visible` in SQL."""
+
 EVENT_COLUMNS = "company_id, connection_id, version, type, at, actor, status_before, status, reason, changes"
 ATTEMPT_COLUMNS = (
     "company_id, connection_id, id, provider, integration, nango_id, mode, state_hash, nango_state, "

@@ -19,6 +19,7 @@ from adapters.postgres.rows import (
     ATTEMPT_COLUMNS,
     CONNECTION_COLUMNS,
     JOB_COLUMNS,
+    VISIBLE,
     attempt_of,
     connection_of,
     job_of,
@@ -40,7 +41,7 @@ _Key = tuple[str, str]
 
 _FIND = f"""
 SELECT {CONNECTION_COLUMNS} FROM unnest($1::text[], $2::text[]) AS wanted (company_id, id)
-JOIN connections USING (company_id, id) WHERE deleted_at IS NULL
+JOIN connections USING (company_id, id) WHERE {VISIBLE}
 """  # noqa: S608 - constants
 
 _TAKE_ATTEMPTS = f"""

@@ -130,6 +130,12 @@ class FakeUseCases:
             )
         )
     )
+    create_api_key_connection: Fake[ConnectionCreated] = field(
+        factory=lambda: Fake(
+            ConnectionCreated(connection_id=ID, name="PandaDoc", provider="pandadoc", status=ACTIVE)
+        )
+    )
+    replace_credentials: Fake[Connection] = field(factory=lambda: Fake(STRIPE))
     reauthorize_connection: Fake[AuthorizationStarted] = field(
         factory=lambda: Fake(
             AuthorizationStarted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attrs import frozen
+from msgspec import UNSET
 
 from adapters.http import present
 from adapters.http.answers import ok
@@ -26,6 +27,7 @@ from adapters.http.requests import (
     Nothing,
     ProviderPath,
 )
+from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -60,6 +62,20 @@ class AuthorizationHandlers:
         read_query(Nothing, request)
         key = idempotency_key(request)
         body = await read_body(NewConnection, request)
+        if body.credentials is not UNSET:
+            if body.redirect_url is not UNSET:
+                raise InvalidInput(("redirectUrl", "must be left out where credentials are given"))
+            imported = await self._use_cases.create_api_key_connection(
+                company_id=caller.company_id,
+                provider=body.provider,
+                name=body.name.strip(),
+                metadata=body.metadata,
+                parameters=body.parameters,
+                credentials=body.credentials,
+                idempotency_key=key,
+                actor=caller.actor,
+            )
+            return ok(present.created(imported), status=201)
         created = await self._use_cases.create_connection(
             company_id=caller.company_id,
             provider=body.provider,
@@ -77,6 +93,17 @@ class AuthorizationHandlers:
         connection_id = path_id(request)
         read_query(Nothing, request)
         body = await read_body(NewAuthorization, request, optional=True)
+        if body.credentials is not UNSET:
+            if body.redirect_url is not UNSET:
+                raise InvalidInput(("redirectUrl", "must be left out where credentials are given"))
+            replaced = await self._use_cases.replace_credentials(
+                company_id=caller.company_id,
+                connection_id=connection_id,
+                parameters=given(body.parameters),
+                credentials=body.credentials,
+                actor=caller.actor,
+            )
+            return ok(present.details(replaced))
         started = await self._use_cases.reauthorize_connection(
             company_id=caller.company_id,
             connection_id=connection_id,

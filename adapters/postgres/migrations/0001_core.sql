@@ -194,7 +194,7 @@ CREATE TABLE jobs (
     company_id text NOT NULL,
     connection_id text NOT NULL,
     id text NOT NULL CHECK (id <> ''),
-    kind text NOT NULL CHECK (kind IN ('remove', 'identify', 'recheck')),
+    kind text NOT NULL CHECK (kind IN ('remove', 'identify', 'import', 'recheck')),
     due_at timestamptz(3) NOT NULL,
     tries integer NOT NULL CHECK (tries >= 0),
     integration text,

@@ -1,0 +1,128 @@
+"""Do a request with an Idempotency-Key once, and give the same answer to its repetitions for 24 hours.
+
+The record is written in the transaction that makes the connection, so a lost reply, also the database's
+own to COMMIT, never makes a second one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from application.ports import IdempotencyRecord
+from application.single_flight import SingleFlight
+from domain.authorization import STATE_PREFIX
+from domain.errors import ConnectionNotFound, IdempotencyKeyReused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from application.ports import Ids, Store, Transaction
+
+Result = TypeVar("Result")
+
+
+@frozen(kw_only=True)
+class Reservation:
+    """A key at work. The state of the answer derives from the key, which only the caller has."""
+
+    company_id: str
+    key: str = field(repr=False)
+    record: IdempotencyRecord
+
+    def state(self) -> str:
+        """Give the state of this request's authorization, the same each time."""
+        derived = hmac.digest(self.key.encode(), self.record.salt, "sha256")
+        return STATE_PREFIX + base64.urlsafe_b64encode(derived).rstrip(b"=").decode()
+
+    async def reserve(self, tx: Transaction) -> None:
+        """Take the key within the transaction that does the work."""
+        if there := await tx.idempotency.put(self.company_id, self.record):
+            raise _KeyTaken(there)
+
+    async def answered(self, tx: Transaction, authorization_url: str) -> None:
+        """Note the answer: repetitions get it from here."""
+        await tx.idempotency.complete(
+            self.company_id, self.record.key_hash, salt=self.record.salt, authorization_url=authorization_url
+        )
+
+
+@frozen
+class Idempotency:
+    """Tells a first request from its repetitions."""
+
+    _store: Store
+    _ids: Ids
+    _flights: SingleFlight = field(init=False, factory=SingleFlight)
+
+    async def __call__(
+        self,
+        company_id: str,
+        key: str | None,
+        told: Sequence[Any],
+        begin: Callable[[Reservation | None], Awaitable[Result]],
+        again: Callable[[Reservation], Awaitable[Result]],
+    ) -> Result:
+        """Give what `begin` gives, or for a repetition what `again` gives.
+
+        Args:
+            company_id: keys are the company's own.
+            key: None where the caller sent none.
+            told: what the request said, as JSON; may hold secrets, of which only an HMAC is kept.
+            begin: does the work; reserves the key in its first transaction.
+            again: answers from the record; raises ConnectionNotFound where the first try left nothing.
+
+        Raises:
+            IdempotencyKeyReused: the key came with another request before.
+
+        """
+        if key is None:
+            return await begin(None)
+        # Keyed with the caller's own key: a fingerprint must not help to guess a credential.
+        text = json.dumps(told, sort_keys=True)
+        fingerprint = hmac.digest(key.encode(), text.encode(), "sha256")
+        reservation = Reservation(
+            company_id=company_id,
+            key=key,
+            record=IdempotencyRecord(
+                key_hash=hashlib.sha256(key.encode()).digest(),
+                fingerprint=fingerprint,
+                connection_id=self._ids.connection_id(),
+                salt=self._ids.state().encode(),
+            ),
+        )
+        return await self._flights.join(
+            (company_id, key, fingerprint), lambda: self._once(reservation, begin, again)
+        )
+
+    async def _once(
+        self,
+        reservation: Reservation,
+        begin: Callable[[Reservation | None], Awaitable[Result]],
+        again: Callable[[Reservation], Awaitable[Result]],
+    ) -> Result:
+        try:
+            return await begin(reservation)
+        except _KeyTaken as taken:
+            there = taken.record
+        if there.fingerprint != reservation.record.fingerprint:
+            raise IdempotencyKeyReused
+        try:
+            return await again(attrs.evolve(reservation, record=there))
+        except ConnectionNotFound:
+            # What the first try began has been cleared away: begin anew.
+            async with self._store.begin() as tx:
+                await tx.idempotency.forget(reservation.company_id, there.key_hash)
+            return await begin(reservation)
+
+
+class _KeyTaken(Exception):
+    def __init__(self, record: IdempotencyRecord) -> None:
+        self.record = record
+        super().__init__()

@@ -1,0 +1,80 @@
+"""Put an API key into Nango under an id of ours, and believe it only when the provider does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from application.ports import Health
+from application.settle import REFUSED
+from domain.errors import CredentialsRefused, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from application.ports import AuthGateway, Store, Verdict
+    from application.probe_account import ProbeAccount
+    from domain.connection import Connection
+    from domain.provider import ApiKey, Provider
+
+
+def api_key_of(provider: Provider) -> ApiKey:
+    """Give how a provider takes a key.
+
+    Raises:
+        InvalidInput: it takes none.
+
+    """
+    if provider.api_key is None:
+        raise InvalidInput(("credentials", f"{provider.key} takes no API keys; connect it by OAuth"))
+    return provider.api_key
+
+
+@frozen
+class ImportCredentials:
+    """Import and probe. The caller has written an intent before, so that a crash leaves nothing behind."""
+
+    _store: Store
+    _gateway: AuthGateway
+    _probe: ProbeAccount
+
+    async def __call__(
+        self, connection: Connection, nango_id: str, api_key: ApiKey, credentials: Mapping[str, str]
+    ) -> Verdict:
+        """Give what the provider says of the key, which is good.
+
+        `credentials` are Nango's, filled already; they are passed on and forgotten.
+
+        Raises:
+            CredentialsRefused: the provider does not accept the key.
+            Unavailable, GatewayNonsense: it could not be tried.
+
+        """
+        await self._gateway.import_credentials(
+            integration=api_key.integration,
+            nango_id=nango_id,
+            credentials={"type": api_key.type, **credentials},
+            connection_config=connection.parameters,
+            tags={
+                "connection": connection.id,
+                "company": connection.company_id,
+                "deployment": await self._store.deployment(),
+            },
+        )
+        imported = attrs.evolve(connection, nango_id=nango_id, integration=api_key.integration)
+        return await self.probe(imported)
+
+    async def probe(self, imported: Connection) -> Verdict:
+        """Ask the provider about a key that Nango has.
+
+        Raises:
+            CredentialsRefused: the provider does not accept the key.
+            Unavailable, GatewayNonsense: it could not be tried.
+
+        """
+        verdict = await self._probe(imported)
+        if verdict.health is Health.DEAD:
+            raise CredentialsRefused(verdict.reason or REFUSED)
+        return verdict

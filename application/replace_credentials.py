@@ -1,0 +1,120 @@
+"""Reauthorize with credentials: a new key for an API-key connection, active or not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+from attrs import frozen
+
+from application.authorizations import kept_parameters
+from application.confirm_attempt import ready_to_authorize
+from application.delete_connection import remove_now
+from application.import_credentials import api_key_of
+from application.ports import Job, JobKind
+from application.settle import identified
+from domain.connection import AuthKind, Connection
+from domain.errors import InvalidInput
+from domain.provider import normalise_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from application.import_credentials import ImportCredentials
+    from application.ports import Ids, ProviderCatalogue, Store, Transaction, Verdict
+    from application.remove_grants import RemoveGrants
+
+_PATIENCE = timedelta(seconds=45)
+
+
+@frozen
+class ReplaceCredentials:
+    """Try the new key under a fresh Nango id, then swap: a bad key never replaces a good one."""
+
+    _store: Store
+    _catalogue: ProviderCatalogue
+    _ids: Ids
+    _import: ImportCredentials
+    _remove: RemoveGrants
+
+    async def __call__(
+        self,
+        *,
+        company_id: str,
+        connection_id: str,
+        parameters: Mapping[str, str] | None,
+        credentials: Mapping[str, str],
+        actor: str,
+    ) -> Connection:
+        """Give the connection, active with the new key.
+
+        Raises:
+            ConnectionNotFound: no such connection in this company.
+            InvalidInput: it is an OAuth connection, or a field is missing, unknown or ill-formed.
+            CredentialsRefused: the provider does not accept the key; the old one stays.
+            Unavailable, GatewayNonsense: it could not be tried; the old one stays.
+
+        """
+        fresh = self._ids.random_id()
+        async with self._store.begin() as tx:
+            connection = await tx.connections.get(company_id, connection_id)
+            if connection.auth_kind is not AuthKind.API_KEY:
+                raise InvalidInput(("credentials", "this connection was authorized by OAuth; leave them out"))
+            api_key = api_key_of(self._catalogue.get(connection.provider).provider)
+            values = normalise_parameters(
+                api_key.parameters,
+                {**kept_parameters(api_key.parameters, connection.parameters), **(parameters or {})},
+            )
+            filled = api_key.fill(credentials)
+            # The intent: unless it has become the connection's own by then, the fresh grant goes.
+            intent = self._removal(connection, api_key.integration, fresh, due_in=_PATIENCE, tx=tx)
+            await tx.jobs.add(intent)
+        candidate = attrs.evolve(connection, parameters=values)
+        try:
+            verdict = await self._import(candidate, fresh, api_key, filled)
+        except BaseException:
+            await remove_now(self._remove, intent)
+            raise
+        return await self._swap(candidate, fresh, api_key.integration, verdict, intent, by=actor)
+
+    async def _swap(
+        self,
+        candidate: Connection,
+        fresh: str,
+        integration: str,
+        verdict: Verdict,
+        intent: Job,
+        *,
+        by: str,
+    ) -> Connection:
+        old: Job | None = None
+        async with self._store.begin() as tx:
+            current = await tx.connections.get(candidate.company_id, candidate.id, lock=True)
+            if current.nango_id is not None:
+                old = self._removal(current, current.integration, current.nango_id, due_in=_PATIENCE, tx=tx)
+                await tx.jobs.add(old)
+            current = await ready_to_authorize(tx, current, by=by, parameters=candidate.parameters)
+            authorized = current.authorize(nango_id=fresh, integration=integration, at=tx.now, by=by)
+            await tx.connections.save(authorized)
+            current = authorized.after
+            if named := identified(verdict, by=by)(current, tx.now):
+                await tx.connections.save(named)
+                current = named.after
+            await tx.jobs.finish(intent.id)
+        if old is not None:
+            await remove_now(self._remove, old)
+        return current
+
+    def _removal(
+        self, connection: Connection, integration: str, nango_id: str, *, due_in: timedelta, tx: Transaction
+    ) -> Job:
+        return Job(
+            id=self._ids.random_id(),
+            kind=JobKind.REMOVE,
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            due_at=tx.now + due_in,
+            integration=integration,
+            nango_id=nango_id,
+        )
