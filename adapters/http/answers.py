@@ -51,12 +51,12 @@ def ok_page(items: list[Any], *, has_more: bool, next_cursor: str | None) -> web
     return web.Response(body=_encode(SuccessPage(True, items, meta)), headers=_JSON)
 
 
-def refused(refusal: Refusal) -> web.Response:
+def refused(refusal: Refusal, kind: type[web.Response] = web.Response) -> web.Response:
     """Answer that it was not done, and why."""
     problems = [Problem(name, message) for name, message in refusal.details]
     failure = Failure(refusal.code, refusal.message, problems or UNSET)
     headers = {**_JSON, **refusal.headers}
-    return web.Response(body=_encode(Refused(False, failure)), status=refusal.status, headers=headers)
+    return kind(body=_encode(Refused(False, failure)), status=refusal.status, headers=headers)
 
 
 def refused_page(refusal: Refusal, request_id: str) -> web.Response:

@@ -38,8 +38,7 @@ class HttpOptions:
 def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     """Build the application.
 
-    The server around it owns deadlines for slow clients, `access_log=None` (the canonical line replaces
-    it) and `max_field_size`.
+    It is meant to run behind `adapters.http.server.Runner`.
 
     Raises:
         RuntimeError: aiohttp runs without its C parser, which is stricter and much faster.
@@ -84,10 +83,13 @@ def _add_api(app: web.Application, use_cases: UseCases) -> None:
 def _add_open_routes(app: web.Application, use_cases: UseCases, options: HttpOptions) -> None:
     callbacks = CallbackHandlers(use_cases, f"{options.nango_public_url}/oauth/callback")
     service = ServiceHandlers(use_cases)
-    app.router.add_get("/api/v1/connections/{provider}/callback", callbacks.report, allow_head=False)
-    app.router.add_get("/oauth/callback", callbacks.relay, allow_head=False)
-    app.router.add_get("/healthz", service.healthy, allow_head=False)
-    app.router.add_get("/readyz", service.ready, allow_head=False)
+    for path, handler in (
+        ("/api/v1/connections/{provider}/callback", callbacks.report),
+        ("/oauth/callback", callbacks.relay),
+        ("/healthz", service.healthy),
+        ("/readyz", service.ready),
+    ):
+        app.router.add_route(hdrs.METH_GET, path, handler, expect_handler=_expect)
 
 
 async def _expect(request: web.Request) -> None:

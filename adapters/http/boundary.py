@@ -1,6 +1,6 @@
 """The edge that every request crosses: its id, its errors, its one line in the log.
 
-Rate limits, and deadlines for clients that send slowly, belong to the server around the application.
+What is too broken to be a request is answered in `server.py`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import UNSET
 
 from adapters.http import schemas
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from domain.events import Event
     from domain.provider import Provider
 
+_encode = msgspec.json.Encoder().encode
+
 
 def when(at: datetime) -> str:
     """Write a time as RFC 3339 in UTC, with milliseconds and Z."""
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
+    # Three times as fast as isoformat, which is most of a list's cost; msgspec leaves out a fraction of 0.
+    text = str(_encode(at), "ascii")
+    return f"{text[1:24]}Z" if at.microsecond else f"{text[1:20]}.000Z"
 
 
 def summary(connection: Connection) -> schemas.ConnectionSummary:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 async def exchange(client: Client, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Send these bytes, and give status, headers and body of the first answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    return await exchange_at(client.port or 0, request)
+
+
+async def exchange_at(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Do so at a port."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
         async with asyncio.timeout(5):

@@ -1,0 +1,88 @@
+"""What speaks HTTP badly: answered like everything else, and told without its bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from adapters.http.server import Runner
+from tests.http.fakes import ID, WRITE_KEY
+from tests.http.raw import exchange_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def port(app: web.Application) -> AsyncIterator[int]:
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+BAD = {
+    "a method that is none": b"FOO /canary HTTP/1.1\r\n\r\n",
+    "no HTTP at all": b"\x16\x03\x01canary\r\n\r\n",
+    "a raw byte in the path": b"GET /canary\xff HTTP/1.1\r\n\r\n",
+    "a target that is no address": b"GET http://[::1/canary HTTP/1.1\r\n\r\n",
+    "a line too long": b"GET /oauth/callback?canary=" + b"c" * 20_000 + b" HTTP/1.1\r\n\r\n",
+    "a header too long": b"GET / HTTP/1.1\r\nHost: x\r\nX: canary" + b"c" * 20_000 + b"\r\n\r\n",
+    "a header without a colon": b"GET / HTTP/1.1\r\nHost: x\r\ncanary\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    "a length and chunks": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("request_", BAD.values(), ids=BAD.keys())
+async def test_bad_http_is_refused_in_the_envelope(port: int, request_: bytes) -> None:
+    status, headers, body = await exchange_at(port, request_)
+    assert (status, json.loads(body)) == (
+        400,
+        {"success": False, "error": {"code": "BAD_REQUEST", "message": "The request is not valid HTTP"}},
+    )
+    assert (len(headers["x-request-id"]), "server" in headers) == (32, False)
+
+
+@pytest.mark.parametrize("request_", BAD.values(), ids=BAD.keys())
+async def test_bad_http_is_told_without_its_bytes(
+    port: int, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as lines:
+        await exchange_at(port, request_)
+    (line,) = lines
+    assert (line["route"], line["status"], line["error"]) == ("unreadable", 400, "BAD_REQUEST")
+    assert "canary" not in str(line) + caplog.text
+
+
+async def test_good_http_reaches_the_application(port: int) -> None:
+    head = f"GET /api/v1/connections/{ID} HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n\r\n"
+    status, headers, _ = await exchange_at(port, head.encode())
+    assert (status, "server" in headers) == (200, False)
+
+
+async def test_an_api_key_of_8_kb_is_a_wrong_key(port: int) -> None:
+    head = f"GET /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {'k' * 8192}\r\n\r\n"
+    status, _, _ = await exchange_at(port, head.encode())
+    assert status == 401
+
+
+async def test_aiohttp_s_access_log_stays_silent(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    await exchange_at(port, b"GET /oauth/callback?state=cs_canary HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert "canary" not in caplog.text
+
+
+async def test_the_server_keeps_what_the_runner_was_told(app: web.Application) -> None:
+    runner = Runner(app, keepalive_timeout=7, shutdown_timeout=1)
+    await runner.setup()
+    options: dict[str, Any] = runner.server._kwargs if runner.server else {}
+    await runner.cleanup()
+    assert options["keepalive_timeout"] == 7
