@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
 
 _TEMPLATE = "template_of_tests"
+_EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid();
+SET session_replication_role = replica;
+DELETE FROM connections; DELETE FROM events; DELETE FROM attempts; DELETE FROM jobs;
+DELETE FROM idempotency_records; DELETE FROM flights; DELETE FROM api_keys;
+"""
 _numbers = itertools.count(1)
 
 
@@ -51,16 +58,36 @@ async def _prepare(url: str) -> None:
 
 @pytest.fixture
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
-    """A database that was never migrated."""
+    """A database that was never migrated, for this test alone."""
     async with _database(postgres_server, "template1") as url:
         yield url
 
 
 @pytest.fixture
-async def database_url(postgres_server: str) -> AsyncIterator[str]:
-    """A migrated database without rows."""
+async def own_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A migrated database for this test alone, whose schema it may damage."""
     async with _database(postgres_server, _TEMPLATE) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def _spare_databases() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def database_url(postgres_server: str, _spare_databases: list[str]) -> AsyncIterator[str]:
+    """A migrated database without rows. Emptying one takes a tenth of the time that creating one takes."""
+    if _spare_databases:
+        name = _spare_databases.pop()
+        async with _maintenance(named(postgres_server, name)) as connection:
+            await connection.execute(_EMPTY)
+    else:
+        name = f"test_{next(_numbers)}"
+        async with _maintenance(postgres_server) as connection:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield named(postgres_server, name)
+    _spare_databases.append(name)
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""Each method that takes a company, asked by the wrong one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from application.ports import ConnectionFilter, IdempotencyRecord
+from domain.errors import ConcurrentChange, ConnectionNotFound
+from tests.contract.store.base import ACME, RIVAL, StoreRules, authorized, born, tried
+
+if TYPE_CHECKING:
+    from application.ports import Store
+
+
+class TenancyRules(StoreRules):
+    async def test_find(self, store: Store) -> None:
+        connection = await born(store)
+
+        with pytest.raises(ConnectionNotFound):
+            await store.find(RIVAL, connection.id)
+
+    @pytest.mark.parametrize("lock", [False, True])
+    @pytest.mark.parametrize("deleted", [False, True])
+    async def test_get(self, store: Store, lock: bool, deleted: bool) -> None:
+        connection = await born(store)
+        async with store.begin() as tx:
+            with pytest.raises(ConnectionNotFound):
+                await tx.connections.get(RIVAL, connection.id, lock=lock, deleted=deleted)
+
+    async def test_save(self, store: Store) -> None:
+        connection = await born(store)
+        posing = attrs.evolve(connection, company_id=RIVAL)
+        with pytest.raises(ConcurrentChange):
+            async with store.begin() as tx:
+                await tx.connections.save(posing.disconnect(reason="x", at=tx.now, by="tests"))
+
+        assert await store.find(ACME, connection.id) == connection
+
+    async def test_find_for_auth_url(self, store: Store) -> None:
+        await authorized(store)
+
+        async with store.begin() as tx:
+            assert await tx.connections.find_for_auth_url(RIVAL, "stripe") is None
+
+    async def test_list(self, store: Store) -> None:
+        await born(store)
+
+        assert not (await store.list(RIVAL, ConnectionFilter(), limit=10, cursor=None)).items
+
+    async def test_the_history_of_a_connection(self, store: Store) -> None:
+        connection = await born(store)
+
+        with pytest.raises(ConnectionNotFound):
+            await store.events(RIVAL, connection.id, limit=10, cursor=None)
+
+    async def test_the_feed(self, store: Store) -> None:
+        await born(store)
+
+        assert not (await store.events(RIVAL, None, limit=10, cursor=None)).items
+
+    async def test_the_attempts_of_a_connection(self, store: Store) -> None:
+        connection = await born(store)
+        await tried(store, connection)
+
+        async with store.begin() as tx:
+            assert not await tx.attempts.of(RIVAL, connection.id)
+
+    async def test_counting_attempts(self, store: Store) -> None:
+        connection = await born(store)
+        await tried(store, connection)
+
+        async with store.begin() as tx:
+            assert await tx.attempts.count_open(RIVAL, connection.id) == (0, 0)
+
+    async def test_writing_an_attempt(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        async with store.begin() as tx:
+            await tx.attempts.update(attrs.evolve(attempt, company_id=RIVAL, checks=5))
+
+        async with store.begin() as tx:
+            assert await tx.attempts.get(attempt.id) == attempt
+
+    async def test_reserving_an_idempotency_key(self, store: Store) -> None:
+        ours, theirs = await born(store), await born(store, company_id=RIVAL)
+        async with store.begin() as tx:
+            for company_id, connection in ((ACME, ours), (RIVAL, theirs)):
+                record = IdempotencyRecord(
+                    key_hash=b"key", fingerprint=b"f", connection_id=connection.id, salt=b"s"
+                )
+                assert await tx.idempotency.put(company_id, record) is None
+
+    async def test_answering_and_forgetting_an_idempotency_key(self, store: Store) -> None:
+        connection = await born(store)
+        record = IdempotencyRecord(key_hash=b"key", fingerprint=b"f", connection_id=connection.id, salt=b"s")
+        async with store.begin() as tx:
+            await tx.idempotency.put(ACME, record)
+            await tx.idempotency.complete(RIVAL, b"key", salt=b"x", authorization_url="https://a")
+            await tx.idempotency.forget(RIVAL, b"key")
+
+        async with store.begin() as tx:
+            assert await tx.idempotency.put(ACME, record) == record

@@ -1,0 +1,25 @@
+"""The contract of a store: one suite, which every implementation passes, races included."""
+
+from __future__ import annotations
+
+from tests.contract.store.attempts import AttemptRules
+from tests.contract.store.connections import AuthUrlRules, ConnectionRules
+from tests.contract.store.history import HistoryRules
+from tests.contract.store.lists import ListRules
+from tests.contract.store.tenancy import TenancyRules
+from tests.contract.store.work import DeploymentRules, FlightRules, IdempotencyRules, JobRules
+
+
+class StoreContract(
+    ConnectionRules,
+    AuthUrlRules,
+    ListRules,
+    HistoryRules,
+    AttemptRules,
+    JobRules,
+    IdempotencyRules,
+    FlightRules,
+    DeploymentRules,
+    TenancyRules,
+):
+    """Subclasses give the fixtures `store` and `age`."""
