@@ -44,7 +44,7 @@ class CreateApiKeyConnection:
     _store: Store
     _catalogue: ProviderCatalogue
     _ids: Ids
-    _import: ImportCredentials
+    _importing: ImportCredentials
     _remove: RemoveGrants
     _once: Idempotency = field(
         init=False, default=attrs.Factory(lambda self: Idempotency(self._store, self._ids), takes_self=True)
@@ -133,7 +133,7 @@ class CreateApiKeyConnection:
         self, wanted: _Wanted, connection: Connection, intent: Job | None, reservation: Reservation | None
     ) -> ConnectionCreated:
         try:
-            verdict = await self._import(
+            verdict = await self._importing(
                 connection, nango_id_of(connection), wanted.api_key, wanted.credentials
             )
         except BaseException:
@@ -159,7 +159,7 @@ class FinishImport:
 
     _store: Store
     _ids: Ids
-    _import: ImportCredentials
+    _importing: ImportCredentials
     _remove: RemoveGrants
 
     async def __call__(self, job: Job) -> None:
@@ -176,7 +176,7 @@ class FinishImport:
                 return
         imported = attrs.evolve(connection, nango_id=nango_id_of(connection))
         try:
-            verdict = await self._import.probe(imported)
+            verdict = await self._importing.probe(imported)
         except (CredentialsRefused, GrantNotFound):
             await discard_import(self._store, self._ids, self._remove, connection, by=ACTOR, intent=job)
         else:

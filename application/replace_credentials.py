@@ -35,7 +35,7 @@ class ReplaceCredentials:
     _store: Store
     _catalogue: ProviderCatalogue
     _ids: Ids
-    _import: ImportCredentials
+    _importing: ImportCredentials
     _remove: RemoveGrants
 
     async def __call__(
@@ -72,7 +72,7 @@ class ReplaceCredentials:
             await tx.jobs.add(intent)
         candidate = attrs.evolve(connection, parameters=values)
         try:
-            verdict = await self._import(candidate, fresh, api_key, filled)
+            verdict = await self._importing(candidate, fresh, api_key, filled)
         except BaseException:
             await remove_now(self._remove, intent)
             raise
