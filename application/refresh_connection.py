@@ -55,12 +55,15 @@ class RefreshConnection:
         # A failed forced refresh makes Nango answer 424 to everybody for 30 s: where the provider is in
         # trouble itself, this raises and no refresh is tried.
         word: str | None = None
+        trouble: CredentialsUnusable | None = None
         try:
             verdict = await self._probe(connection)
-        except (CredentialsUnusable, GrantNotFound):
+        except CredentialsUnusable as problem:
+            trouble = problem
+        except GrantNotFound:
             pass  # the refresh will tell
         else:
             word = verdict.reason if verdict.health is Health.DEAD else None
-        renewed = await self._renew(connection, word=word, by=actor)
+        renewed = await self._renew(connection, word=word, trouble=trouble, by=actor)
         if renewed.status is not ACTIVE:
             raise RefreshRefused(renewed.error_message or f"the connection is {renewed.status}")

@@ -38,11 +38,18 @@ class RenewCredentials:
     _probe: ProbeAccount
 
     async def __call__(
-        self, connection: Connection, *, word: str | None, by: str, recheck: bool = True
+        self,
+        connection: Connection,
+        *,
+        word: str | None = None,
+        trouble: CredentialsUnusable | None = None,
+        by: str,
+        recheck: bool = True,
     ) -> Connection:
         """Renew, and give the connection as it is then: active, error, expired or disconnected.
 
         `word` is what the provider said of the old credentials, better than Nango's general sentence.
+        `trouble` is what Nango said of them: that it has given up, it does not say again when it is forced.
         `recheck` asks the worker to look again after Nango's back-off where the refresh was refused.
 
         Raises:
@@ -55,20 +62,23 @@ class RenewCredentials:
         except GrantNotFound:
             return await settle(self._store, connection, gone(by=by))
         except CredentialsUnusable as problem:
-            return await self._refused(connection, problem, word, by=by, recheck=recheck)
+            final = trouble if trouble is not None and trouble.exhausted else problem
+            return await self._refused(connection, final, word, by=by, recheck=recheck)
         if details.expires_at is not None:
             # Nango answers 200 with the old token where there is no refresh token.
             async with self._store.begin() as tx:
                 expired = details.expires_at <= tx.now
             if expired:
                 return await settle(self._store, connection, _expire(NO_REFRESH_TOKEN, by=by))
-        return await self._judge(connection, details, by=by)
+        return await self._judge(connection, details, by=by, recheck=recheck)
 
-    async def _judge(self, connection: Connection, details: GrantDetails, *, by: str) -> Connection:
+    async def _judge(
+        self, connection: Connection, details: GrantDetails, *, by: str, recheck: bool
+    ) -> Connection:
         try:
             verdict = await self._probe(connection, details)
         except CredentialsUnusable as problem:
-            return await self._refused(connection, problem, None, by=by, recheck=True)
+            return await self._refused(connection, problem, None, by=by, recheck=recheck)
         except GrantNotFound:
             return await settle(self._store, connection, gone(by=by))
         if verdict.health is Health.DEAD:

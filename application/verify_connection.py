@@ -56,11 +56,11 @@ class CheckHealth:
             verdict = await self._probe(connection)
         except GrantNotFound:
             return await settle(self._store, connection, gone(by=by))
-        except CredentialsUnusable:
+        except CredentialsUnusable as trouble:
             if connection.auth_kind is AuthKind.API_KEY:
                 raise
             # Nango's own trouble with the credentials says nothing about the provider: decide as a refresh.
-            return await self._renew(connection, word=None, by=by, recheck=recheck)
+            return await self._renew(connection, trouble=trouble, by=by, recheck=recheck)
         return await settle(self._store, connection, found(verdict, by=by), identified(verdict, by=by))
 
 
