@@ -1,0 +1,89 @@
+"""One deployment for all journeys that do not disturb each other: two servers, a worker, Nango, a database."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from attrs import frozen
+
+from adapters.postgres.api_keys import PostgresApiKeys
+from adapters.postgres.pool import open_pool
+from application.create_api_key import CreateApiKey
+from application.ports import Scope
+from domain.api_key import make_key
+from tests.e2e.harness import Process, free_port, spawn
+from tests.e2e.sandbox_process import SECRET_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@frozen(kw_only=True)
+class World:
+    """Where everything is. `public_url` is the first server's; both are told it."""
+
+    database_url: str
+    nango_url: str
+    public_url: str
+    logs: Path
+
+    def settings(self, **other: object) -> dict[str, object]:
+        """Give the settings of a process of this deployment."""
+        return {
+            "database_url": self.database_url,
+            "nango_url": self.nango_url,
+            "nango_secret_key": SECRET_KEY,
+            "public_url": self.public_url,
+            **other,
+        }
+
+    def serve(self, *arguments: object, port: int | None = None, **other: object) -> Process:
+        """Start one more server; it is not ready yet."""
+        port = port or free_port()
+        settings = self.settings(port=port, **other)
+        log = self.logs / f"serve-{port}.log"
+        return spawn("entrypoints", "serve", *arguments, log=log, url=f"http://127.0.0.1:{port}", **settings)
+
+    def worker(self) -> Process:
+        """Start one more worker."""
+        return spawn("entrypoints", "worker", log=self.logs / f"worker-{free_port()}.log", **self.settings())
+
+    async def create_key(self, company_id: str, scope: Scope = Scope.WRITE) -> str:
+        """Make a key as `connections keys create` does, without its start."""
+        key = make_key(secrets.token_bytes(32))
+        pool = await open_pool(self.database_url, max_size=1)
+        try:
+            await CreateApiKey(PostgresApiKeys(pool))(company_id=company_id, scope=scope, label=None, key=key)
+        finally:
+            pool.terminate()
+        return key
+
+    async def sql(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        """Look at the database, or turn its clock."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            return await connection.fetch(statement, *values)
+        finally:
+            await connection.close()
+
+    async def let_time_pass(self, connection_id: str) -> None:
+        """Make due now what the worker has to do for a connection later."""
+        await self.sql(
+            "UPDATE attempts SET check_at = clock() WHERE connection_id = $1 AND check_at IS NOT NULL",
+            connection_id,
+        )
+        await self.sql("UPDATE jobs SET due_at = clock() WHERE connection_id = $1", connection_id)
+
+
+def start_nango(logs: Path, callback_url: str) -> Process:
+    """Start a sandbox that sends browsers back to us."""
+    port = free_port()
+    return spawn(
+        "tests.e2e.sandbox_process",
+        port,
+        callback_url,
+        log=logs / f"nango-{port}.log",
+        url=f"http://127.0.0.1:{port}",
+    )
