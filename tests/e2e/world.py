@@ -1,4 +1,4 @@
-"""One deployment for all journeys that do not disturb each other: two servers, a worker, Nango, a database."""
+"""One deployment for all journeys that do not disturb each other."""
 
 from __future__ import annotations
 
@@ -42,13 +42,19 @@ class World:
     def serve(self, *arguments: object, port: int | None = None, **other: object) -> Process:
         """Start one more server; it is not ready yet."""
         port = port or free_port()
-        settings = self.settings(port=port, **other)
-        log = self.logs / f"serve-{port}.log"
-        return spawn("entrypoints", "serve", *arguments, log=log, url=f"http://127.0.0.1:{port}", **settings)
+        return spawn(
+            "entrypoints",
+            "serve",
+            *arguments,
+            log=self.logs / f"serve-{port}.log",
+            url=f"http://127.0.0.1:{port}",
+            settings=self.settings(port=port, **other),
+        )
 
     def worker(self) -> Process:
         """Start one more worker."""
-        return spawn("entrypoints", "worker", log=self.logs / f"worker-{free_port()}.log", **self.settings())
+        log = self.logs / f"worker-{free_port()}.log"
+        return spawn("entrypoints", "worker", log=log, settings=self.settings())
 
     async def create_key(self, company_id: str, scope: Scope = Scope.WRITE) -> str:
         """Make a key as `connections keys create` does, without its start."""
