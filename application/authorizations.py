@@ -19,7 +19,13 @@ from domain.authorization import (
     Outcome,
 )
 from domain.connection import ACTIVE, PENDING
-from domain.errors import ActiveConnectionExists, GrantNotFound, InvalidInput, TooManyAttempts
+from domain.errors import (
+    ActiveConnectionExists,
+    ConcurrentChange,
+    GrantNotFound,
+    InvalidInput,
+    TooManyAttempts,
+)
 from domain.provider import OAuth, normalise_parameters
 
 if TYPE_CHECKING:
@@ -205,12 +211,16 @@ class StartAuthorization:
 
         Raises:
             ActiveConnectionExists: another attempt completed meanwhile.
+            ConcurrentChange: the connection was disconnected meanwhile.
 
         """
         async with self._store.begin() as tx:
             connection = await tx.connections.get(attempt.company_id, attempt.connection_id, lock=True)
             if connection.status is ACTIVE:
                 raise ActiveConnectionExists(connection.provider)
+            intended = await tx.attempts.get(attempt.id)
+            if intended is None or intended.closed_at is not None:
+                raise ConcurrentChange
             await tx.attempts.update(attrs.evolve(attempt, check_at=attempt.next_check(tx.now)))
             await self._make_pending(tx, connection, attempt, parameters, by=by, name=name)
 
@@ -237,7 +247,7 @@ class StartAuthorization:
     async def undo(self, attempt: Attempt, *, by: str, key_hash: bytes | None = None) -> None:
         """Close an attempt whose flow was never started.
 
-        A connection that only this attempt made goes with it, and so does its Idempotency-Key.
+        A connection that nobody was told of goes with it, and so does its Idempotency-Key.
         """
         async with self._store.begin() as tx:
             connection = await tx.connections.get(
@@ -245,8 +255,12 @@ class StartAuthorization:
             )
             await tx.attempts.close(attempt.id, Outcome.ABANDONED, "not_started", at=tx.now)
             unused = connection.version == 1 and connection.status is PENDING and not connection.deleted_at
-            open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
-            if unused and not open_here:
+            others = [
+                other
+                for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
+                if other.id != attempt.id and (other.mode is not None or other.closed_at is None)
+            ]
+            if unused and not others:
                 await tx.connections.save(connection.delete(at=tx.now, by=by))
                 if key_hash is not None:
                     await tx.idempotency.forget(attempt.company_id, key_hash)
