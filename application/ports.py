@@ -150,7 +150,7 @@ class Jobs(Protocol):
 
     @abstractmethod
     async def add(self, job: Job) -> None:
-        """Owe something."""
+        """Owe something. Of a connection's RECHECKs the earliest stays, since one look is enough."""
 
     @abstractmethod
     async def reschedule(self, job_id: str, due_at: datetime) -> None:
@@ -277,6 +277,25 @@ class Store(Protocol):
     @abstractmethod
     async def take_due_jobs(self, *, limit: int, lease: timedelta) -> Sequence[Job]:
         """Take jobs that are due; nobody else gets them before the lease ends."""
+
+    @abstractmethod
+    async def of_grants(self, grants: Sequence[tuple[str, str]]) -> Sequence[Connection]:
+        """Give the visible connections of all companies whose (integration, nango_id) is among these."""
+
+    @abstractmethod
+    async def authorized(self, *, after: str | None, limit: int) -> Sequence[Connection]:
+        """Walk through the connections of all companies that have a grant, ordered by id."""
+
+    @abstractmethod
+    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+        """Give active connections that were last seen to work longer ago, the oldest first.
+
+        At most `per_company` of each company, and none that is to be looked at again anyway.
+        """
+
+    @abstractmethod
+    async def take_turn(self, name: str, *, every: timedelta) -> bool:
+        """Whether a task that all processes share is due; then nobody else does it before `every`."""
 
     @abstractmethod
     async def board(
@@ -487,6 +506,32 @@ class AuthGateway(Protocol):
     @abstractmethod
     async def integrations(self) -> Sequence[str]:
         """Name the integrations of this Nango environment."""
+
+
+@frozen(kw_only=True)
+class Notice:
+    """What a webhook of Nango speaks of: a reason to look, and nothing more.
+
+    `trouble`: it tells of a failure.
+    """
+
+    integration: str
+    nango_id: str
+    attempt_id: str | None
+    trouble: bool
+
+
+class NoticeReader(Protocol):
+    """Knows genuine webhooks of Nango."""
+
+    @abstractmethod
+    def read(self, body: bytes, signature: str | None) -> Notice | None:
+        """Read a webhook; None where it is of a kind that is no reason to look.
+
+        Raises:
+            WebhookRefused: no key that we have made the signature over exactly these bytes.
+
+        """
 
 
 # ── providers ─────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""After a refused refresh and Nango's back-off: look whether the credentials work after all."""
+"""Look at a connection again because something gave us a reason: a refusal, a webhook, the schedule."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from domain.connection import ERROR
+from application.ports import FlightKind
+from application.settle import AUTHORIZED
+from domain.connection import ACTIVE
+from domain.errors import ConnectionNotFound
 
 if TYPE_CHECKING:
+    from application.flights import Flights
     from application.ports import Job, Store
     from application.verify_connection import CheckHealth
+    from domain.connection import Connection
 
 ACTOR = "worker"
 TRIES = 5
@@ -19,9 +24,10 @@ TRIES = 5
 
 @frozen
 class RecheckConnection:
-    """Does a RECHECK job: an outage at the provider's token endpoint looks like a refusal at first."""
+    """Does a RECHECK job. A refused refresh is one reason: a provider's outage looks like it at first."""
 
     _store: Store
+    _flights: Flights
     _check: CheckHealth
 
     async def __call__(self, job: Job) -> None:
@@ -31,12 +37,23 @@ class RecheckConnection:
             DomainError: it could not be found out now; the job stays.
 
         """
-        connection = await self._store.find(job.company_id, job.connection_id)
-        if connection.status is ERROR:
-            # One forced refresh more, not a chain of them: Nango gives up after failures on four days.
-            await self._check(connection, by=ACTOR, recheck=False)
+        try:
+            connection = await self._store.find(job.company_id, job.connection_id)
+        except ConnectionNotFound:
+            connection = None
+        if connection is not None and connection.status in AUTHORIZED:
+            await self._look(connection)
         async with self._store.begin() as tx:
             await tx.jobs.finish(job.id)
+
+    async def _look(self, connection: Connection) -> None:
+        # One more look after a first refusal, not a chain of them: Nango gives up after four days of failures.
+        first = connection.status is ACTIVE
+
+        async def look() -> None:
+            await self._check(connection, by=ACTOR, recheck=first, cautious=True)
+
+        await self._flights.fly(FlightKind.VERIFY, connection.company_id, connection.id, look)
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times."""

@@ -48,7 +48,7 @@ class RemoveGrants:
         doomed = {
             (grant.integration, grant.nango_id)
             for grant in grants
-            if grant.tags.get("deployment") == deployment and _is_over(grant, connection, closed)
+            if grant.tags.get("deployment") == deployment and is_over(grant, connection, closed)
         }
         if job.integration and job.nango_id and job.nango_id != connection.nango_id:
             doomed.add((job.integration, job.nango_id))
@@ -64,7 +64,8 @@ class RemoveGrants:
             await tx.jobs.reschedule(job.id, tx.now + wait)
 
 
-def _is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
+def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
+    """Whether our database proves that a grant with our tags is no longer wanted."""
     if connection.deleted_at is not None:
         return True
     return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.ports import Health, Job, JobKind
+from application.owed import owe_a_look
+from application.ports import Health
 from application.settle import REFUSED, gone, identified, settle
 from domain.authorization import LOOKUP_DELAY
 from domain.errors import CredentialsUnusable, GrantNotFound
@@ -110,20 +111,9 @@ class RenewCredentials:
 
         settled = await settle(self._store, connection, refused)
         if recheck:
-            await self._look_again(settled)
+            async with self._store.begin() as tx:
+                await owe_a_look(tx, settled, self._ids, delay=BACK_OFF)
         return settled
-
-    async def _look_again(self, connection: Connection) -> None:
-        async with self._store.begin() as tx:
-            await tx.jobs.add(
-                Job(
-                    id=self._ids.random_id(),
-                    kind=JobKind.RECHECK,
-                    company_id=connection.company_id,
-                    connection_id=connection.id,
-                    due_at=tx.now + BACK_OFF,
-                )
-            )
 
 
 def _expire(reason: str, *, by: str) -> Callable[[Connection, datetime], Change]:

@@ -15,6 +15,7 @@ from domain.errors import CredentialsUnusable, GrantNotFound
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from application.environment import Environment
     from application.flights import Flights
     from application.ports import AuthGateway, Store
     from application.probe_account import ProbeAccount
@@ -40,9 +41,15 @@ class CheckHealth:
     _gateway: AuthGateway
     _probe: ProbeAccount
     _renew: RenewCredentials
+    _environment: Environment
 
-    async def __call__(self, connection: Connection, *, by: str, recheck: bool = True) -> Connection:
+    async def __call__(
+        self, connection: Connection, *, by: str, recheck: bool = True, cautious: bool = False
+    ) -> Connection:
         """Look, and give the connection as it is then.
+
+        `cautious`: nobody asked for this look, so an absence counts only in an environment that is known to
+        be ours; a key of the wrong one answers 404 for everything.
 
         Raises:
             Unavailable, GatewayNonsense: nothing is known, nothing changed.
@@ -51,6 +58,8 @@ class CheckHealth:
         if connection.nango_id is None:
             return connection
         if not await self._gateway.has_grant(connection.integration, connection.nango_id):
+            if cautious:
+                await self._environment.insist()
             return await settle(self._store, connection, gone(by=by))
         try:
             verdict = await self._probe(connection)

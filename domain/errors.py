@@ -140,6 +140,15 @@ class Unauthenticated(DomainError):
         super().__init__("Missing or invalid API key. Send a valid key in the x-api-key header.")
 
 
+class WebhookRefused(DomainError):
+    """A webhook whose signature none of our keys has made, or none is configured."""
+
+    code = "webhook_refused"
+
+    def __init__(self) -> None:
+        super().__init__("The webhook's signature is missing or not valid.")
+
+
 class Forbidden(DomainError):
     """The API key is good, but may only read."""
 

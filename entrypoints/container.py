@@ -14,6 +14,7 @@ from adapters.catalogue.loader import load_catalogue
 from adapters.http.app import HttpOptions, create_app
 from adapters.http.use_cases import UseCases
 from adapters.nango.gateway import NangoGateway
+from adapters.nango.webhooks import NangoNotices
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.store import PostgresStore
 from adapters.system.ids import SystemIds
@@ -28,6 +29,7 @@ from application.create_connection import CreateConnection
 from application.delete_connection import DeleteConnection
 from application.disconnect_connection import DisconnectConnection
 from application.do_due_work import DoDueWork
+from application.environment import Environment
 from application.flights import Flights
 from application.get_auth_url import GetAuthUrl
 from application.get_connection import GetConnection
@@ -39,6 +41,7 @@ from application.list_providers import ListProviders
 from application.open_connect_session import OpenConnectSession
 from application.probe_account import ProbeAccount
 from application.reauthorize_connection import ReauthorizeConnection
+from application.receive_webhook import ReceiveWebhook
 from application.recheck_connection import RecheckConnection
 from application.refresh_connection import RefreshConnection
 from application.remove_grants import RemoveGrants
@@ -46,6 +49,8 @@ from application.renew_credentials import RenewCredentials
 from application.replace_credentials import ReplaceCredentials
 from application.report_authorization import ReportAuthorization
 from application.resolve_attempt import ResolveAttempt
+from application.schedule_checks import ScheduleChecks
+from application.sweep_grants import SweepGrants
 from application.update_connection import UpdateConnection
 from application.verify_connection import CheckHealth, VerifyConnection
 
@@ -78,7 +83,8 @@ class Container(containers.DeclarativeContainer):
     start = providers.Singleton(StartAuthorization, store, gateway, ids, settings.provided.callback_url)
     probe = providers.Singleton(ProbeAccount, gateway, catalogue)
     renew = providers.Singleton(RenewCredentials, store, gateway, catalogue, ids, probe)
-    check_health = providers.Singleton(CheckHealth, store, gateway, probe, renew)
+    environment = providers.Singleton(Environment, store, gateway)
+    check_health = providers.Singleton(CheckHealth, store, gateway, probe, renew, environment)
     identify = providers.Singleton(IdentifyAccount, store, gateway, probe)
     remove = providers.Singleton(RemoveGrants, store, gateway)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
@@ -111,6 +117,12 @@ class Container(containers.DeclarativeContainer):
         refresh_connection=providers.Singleton(RefreshConnection, store, flights, probe, renew),
         verify_connection=providers.Singleton(VerifyConnection, store, flights, check_health),
         list_events=providers.Singleton(ListEvents, store),
+        receive_webhook=providers.Singleton(
+            ReceiveWebhook,
+            store,
+            providers.Singleton(NangoNotices, settings.provided.nango_webhook_keys),
+            ids,
+        ),
         list_providers=providers.Singleton(ListProviders, catalogue),
         check_readiness=providers.Singleton(CheckReadiness, store),
     )
@@ -122,7 +134,17 @@ class Container(containers.DeclarativeContainer):
         remove,
         identify,
         providers.Singleton(FinishImport, store, ids, import_credentials, remove),
-        providers.Singleton(RecheckConnection, store, check_health),
+        providers.Singleton(RecheckConnection, store, flights, check_health),
+    )
+    schedule_checks = providers.Singleton(
+        ScheduleChecks,
+        store,
+        ids,
+        settings.provided.verify_interval,
+        settings.provided.verify_per_minute,
+    )
+    sweep_grants = providers.Singleton(
+        SweepGrants, store, gateway, ids, environment, settings.provided.sweep_interval
     )
     app = providers.Singleton(
         create_app,

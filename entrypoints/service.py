@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from adapters.http.server import Runner
 from adapters.nango.client import open_client_session
 from adapters.postgres.pool import open_pool
 from application.ports import Scope
@@ -58,9 +59,8 @@ async def serve(
         background = [tasks.create_task(_ensure_bootstrap_key(container, settings))]
         if with_worker:
             background.append(tasks.create_task(work(container)))
-        runner = web.AppRunner(
+        runner = Runner(
             container.app(),
-            access_log=None,
             handle_signals=False,
             shutdown_timeout=SHUTDOWN_SECONDS,
             keepalive_timeout=75,
@@ -80,12 +80,15 @@ async def serve(
 async def work(container: Container) -> None:
     """Do the worker's rounds until cancelled; an absent database or Nango only delays them."""
     do_due_work, store = container.do_due_work(), container.store()
+    schedule_checks, sweep_grants = container.schedule_checks(), container.sweep_grants()
     loop = asyncio.get_running_loop()
     swept_at = float("-inf")
     while True:
         due = 0
         try:
             due = await do_due_work()
+            await schedule_checks()
+            await sweep_grants()
             if loop.time() - swept_at >= _HOUSEKEEPING:
                 await store.sweep()
                 swept_at = loop.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -42,6 +43,9 @@ class Settings:
     providers_dir: Path | None = None
     bootstrap_api_key: str | None = field(default=None, repr=False)
     redirect_origins: frozenset[str] = frozenset()
+    verify_interval: timedelta = timedelta(hours=6)
+    verify_per_minute: int = 30
+    sweep_interval: timedelta = timedelta(seconds=60)
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 
@@ -100,6 +104,13 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def _seconds(value: str) -> timedelta:
+    try:
+        return timedelta(seconds=_number(0, 604_800)(value))
+    except ValueError:
+        raise ValueError("must be a whole number of seconds, at most a week; 0 switches it off") from None
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -195,6 +206,9 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "providers_dir": _folder,
     "bootstrap_api_key": _api_key,
     "redirect_origins": _origins,
+    "verify_interval": _seconds,
+    "verify_per_minute": _number(1, 10_000),
+    "sweep_interval": _seconds,
     "log_level": _one_of(*get_args(LogLevel)),
     "log_format": _one_of(*get_args(LogFormat)),
 }

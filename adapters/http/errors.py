@@ -41,6 +41,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.TooManyAttempts: TOO_MANY_REQUESTS,
     errors.IdempotencyKeyReused: UNPROCESSABLE_ENTITY,
     errors.Unauthenticated: UNAUTHORIZED,
+    errors.WebhookRefused: UNAUTHORIZED,
     errors.Forbidden: FORBIDDEN,
     errors.Unavailable: SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: SERVICE_UNAVAILABLE,

@@ -212,6 +212,14 @@ class ListEvents(Protocol):
         """Give it oldest first: a connection's, or the whole company's where `connection_id` is None."""
 
 
+class ReceiveWebhook(Protocol):
+    """Something happened at Nango."""
+
+    @abstractmethod
+    async def __call__(self, *, body: bytes, signature: str | None) -> None:
+        """Take the raw body and its signature."""
+
+
 class ListProviders(Protocol):
     """The catalogue."""
 
@@ -249,5 +257,6 @@ class UseCases:
     refresh_connection: ChangeConnection
     verify_connection: VerifyConnection
     list_events: ListEvents
+    receive_webhook: ReceiveWebhook
     list_providers: ListProviders
     check_readiness: CheckReadiness

@@ -25,8 +25,9 @@ from adapters.memory.transaction import (
     State,
     forget_old,
 )
-from application.ports import ConnectionFilter, Flight, Page, Store
+from application.ports import ConnectionFilter, Flight, JobKind, Page, Store
 from domain.authorization import KEPT
+from domain.connection import ACTIVE
 from domain.errors import ConnectionNotFound, InvalidInput
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class MemoryStore(Store):
     _clock: Callable[[], datetime] = now_in_milliseconds
     _state: State = field(factory=State, init=False)
     _flights: dict[str, _Boarded] = field(factory=dict, init=False)
+    _turns: dict[str, datetime] = field(factory=dict, init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _deployment: str = field(default=Factory(lambda: str(uuid4())), init=False)
 
@@ -146,6 +148,52 @@ class MemoryStore(Store):
             taken = [attrs.evolve(job, due_at=now + lease) for job in due[:limit]]
             self._state.jobs.update({job.id: job for job in taken})
         return taken
+
+    async def of_grants(self, grants: Sequence[tuple[str, str]]) -> Sequence[Connection]:
+        """See the port."""
+        wanted = set(grants)
+        return [
+            connection
+            for connection in self._state.connections.values()
+            if connection.visible and (connection.integration, connection.nango_id) in wanted
+        ]
+
+    async def authorized(self, *, after: str | None, limit: int) -> Sequence[Connection]:
+        """See the port."""
+        found = [
+            connection
+            for connection in self._state.connections.values()
+            if connection.visible and connection.nango_id is not None and connection.id > (after or "")
+        ]
+        return sorted(found, key=lambda connection: connection.id)[:limit]
+
+    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+        """See the port."""
+        before = self._clock() - older_than
+        owed = {job.connection_id for job in self._state.jobs.values() if job.kind is JobKind.RECHECK}
+        old = [
+            (connection.last_synced_at, connection)
+            for connection in self._state.connections.values()
+            if connection.visible
+            and connection.status is ACTIVE
+            and connection.id not in owed
+            and connection.last_synced_at is not None
+            and connection.last_synced_at < before
+        ]
+        taken: list[Connection] = []
+        for _, connection in sorted(old, key=lambda pair: pair[0]):
+            of_company = sum(other.company_id == connection.company_id for other in taken)
+            if of_company < per_company and len(taken) < limit:
+                taken.append(connection)
+        return taken
+
+    async def take_turn(self, name: str, *, every: timedelta) -> bool:
+        """See the port."""
+        now = self._clock()
+        if name in self._turns and now < self._turns[name]:
+            return False
+        self._turns[name] = now + every
+        return True
 
     async def board(
         self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta

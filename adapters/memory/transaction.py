@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import define, field, frozen
 
-from application.ports import Attempts, Connections, IdempotencyRecords, Jobs, Transaction
+from application.ports import Attempts, Connections, IdempotencyRecords, JobKind, Jobs, Transaction
 from domain.authorization import KEPT
 from domain.connection import ACTIVE, PENDING, AuthKind, Origin
 from domain.errors import ConcurrentChange, ConnectionNotFound
@@ -247,6 +247,10 @@ class MemoryJobs(Jobs):
         self._state.of(job.company_id, job.connection_id)
         if job.id in self._state.jobs:
             raise ConcurrentChange
+        for other in self._state.jobs.values():
+            if other.kind is job.kind is JobKind.RECHECK and other.connection_id == job.connection_id:
+                job = attrs.evolve(other, due_at=min(other.due_at, job.due_at))
+                break
         self._state.jobs[job.id] = job
 
     async def reschedule(self, job_id: str, due_at: datetime) -> None:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Session
     from application.ports import IdempotencyRecord, Job
 
-_ADD = f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"  # noqa: S608 - constants
+_ADD = f"""
+INSERT INTO jobs ({JOB_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (company_id, connection_id) WHERE kind = 'recheck'
+DO UPDATE SET due_at = least(jobs.due_at, excluded.due_at)
+"""  # noqa: S608 - constants
 
 # A record past its keep is free for use again, whether or not it was swept yet.
 _PUT = f"""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Never
 
 from attrs import Factory, define, field, frozen
 
-from adapters.postgres import feed, flights
+from adapters.postgres import feed, flights, watch
 from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.connections import PostgresConnections
 from adapters.postgres.jobs import PostgresIdempotencyRecords, PostgresJobs
@@ -151,6 +151,26 @@ class PostgresStore(Store):
         """See the port."""
         async with session(self._pool) as work:
             return [job_of(row) for row in await work.rows(_TAKE_JOBS, limit, lease)]
+
+    async def of_grants(self, grants: Sequence[tuple[str, str]]) -> Sequence[Connection]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await watch.of_grants(work, grants)
+
+    async def authorized(self, *, after: str | None, limit: int) -> Sequence[Connection]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await watch.authorized(work, after, limit)
+
+    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await watch.stale(work, older_than, limit, per_company)
+
+    async def take_turn(self, name: str, *, every: timedelta) -> bool:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await watch.take_turn(work, name, every)
 
     async def board(
         self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta

@@ -170,6 +170,7 @@ class FakeUseCases:
         factory=lambda: Fake(Verification(connection=STRIPE, healthy=True, error=None, checked_at=NOON))
     )
     list_events: Fake[Page[Event]] = field(factory=lambda: Fake(Page["Event"](items=[])))
+    receive_webhook: Fake[None] = field(factory=lambda: Fake[None](None))
     check_readiness: Fake[None] = field(factory=lambda: Fake[None](None))
 
     def list_providers(self) -> Sequence[Provider]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from adapters.http.use_cases import UseCases
     from application.authenticate import Caller
 
+SIGNATURE = "X-Nango-Hmac-Sha256"
+"""Not the older X-Nango-Signature, which anybody can lengthen."""
+
 
 @frozen
 class ServiceHandlers:
@@ -29,6 +32,14 @@ class ServiceHandlers:
         """List the providers that can be connected."""
         read_query(Nothing, request)
         return ok_list([present.provider(provider) for provider in self._use_cases.list_providers()])
+
+    async def webhook(self, request: web.Request) -> web.StreamResponse:
+        """Take a webhook of Nango; its signature, over the raw bytes, stands in for an API key."""
+        signatures = request.headers.getall(SIGNATURE, [])
+        await self._use_cases.receive_webhook(
+            body=await request.read(), signature=signatures[0] if len(signatures) == 1 else None
+        )
+        return ok(State("received"))
 
     async def healthy(self, _: web.Request) -> web.StreamResponse:
         """Answer as long as the process lives."""

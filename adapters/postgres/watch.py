@@ -1,0 +1,71 @@
+"""What the worker needs to see of all companies to keep connections true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adapters.postgres.rows import CONNECTION_COLUMNS, VISIBLE, connection_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from adapters.postgres.pool import Session
+    from domain.connection import Connection
+
+_OF_GRANTS = f"""
+SELECT {CONNECTION_COLUMNS} FROM unnest($1::text[], $2::text[]) AS wanted (integration, nango_id)
+JOIN connections USING (integration, nango_id) WHERE {VISIBLE}
+"""  # noqa: S608 - constants
+
+_AUTHORIZED = f"""
+SELECT {CONNECTION_COLUMNS} FROM connections
+WHERE nango_id IS NOT NULL AND {VISIBLE} AND id > $1 ORDER BY id LIMIT $2
+"""  # noqa: S608 - constants
+
+_STALE = f"""
+WITH old AS (
+    SELECT {CONNECTION_COLUMNS}, row_number() OVER (PARTITION BY company_id ORDER BY last_synced_at) AS place
+    FROM (
+        SELECT * FROM connections
+        WHERE status = 'active' AND deleted_at IS NULL AND last_synced_at < clock() - $1::interval
+            AND NOT EXISTS (
+                SELECT FROM jobs WHERE kind = 'recheck'
+                    AND (jobs.company_id, jobs.connection_id) = (connections.company_id, connections.id))
+        ORDER BY last_synced_at LIMIT $4) AS oldest)
+SELECT {CONNECTION_COLUMNS} FROM old WHERE place <= $3 ORDER BY last_synced_at LIMIT $2
+"""  # noqa: S608 - constants
+
+_SEEN_PER_ROUND = 1000
+"""How many old ones a round looks through: one company with very many does not hide the others for long."""
+
+_TURN = """
+INSERT INTO turns (name, next_at) VALUES ($1, clock() + $2::interval)
+ON CONFLICT (name) DO UPDATE SET next_at = excluded.next_at WHERE turns.next_at <= clock()
+RETURNING true
+"""
+
+
+async def of_grants(session: Session, grants: Sequence[tuple[str, str]]) -> Sequence[Connection]:
+    """See the port."""
+    integrations = [integration for integration, _ in grants]
+    nango_ids = [nango_id for _, nango_id in grants]
+    return [connection_of(row) for row in await session.rows(_OF_GRANTS, integrations, nango_ids)]
+
+
+async def authorized(session: Session, after: str | None, limit: int) -> Sequence[Connection]:
+    """See the port."""
+    return [connection_of(row) for row in await session.rows(_AUTHORIZED, after or "", limit)]
+
+
+async def stale(
+    session: Session, older_than: timedelta, limit: int, per_company: int
+) -> Sequence[Connection]:
+    """See the port."""
+    rows = await session.rows(_STALE, older_than, limit, per_company, _SEEN_PER_ROUND)
+    return [connection_of(row) for row in rows]
+
+
+async def take_turn(session: Session, name: str, every: timedelta) -> bool:
+    """See the port."""
+    return await session.row(_TURN, name, every) is not None

@@ -1,0 +1,50 @@
+"""Look at active connections from time to time, without being asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import uniform
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from application.owed import owe_a_look
+
+if TYPE_CHECKING:
+    from application.ports import Ids, Store
+
+_ROUNDS = 10
+"""Rounds per interval: no connection waits longer than a tenth of it beyond its time."""
+
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=60)
+
+
+@frozen
+class ScheduleChecks:
+    """Owes a look to each connection that was last seen to work more than `interval` ago.
+
+    A look costs Nango two or three calls, of which it allows 200 a minute: `per_minute` is the budget of all
+    companies together, and no company takes more than a third of it.
+    """
+
+    _store: Store
+    _ids: Ids
+    _interval: timedelta
+    _per_minute: int
+
+    async def __call__(self) -> int:
+        """Do a round, if it is time for one; give how many looks were scheduled."""
+        if not self._interval:
+            return 0
+        every = min(max(self._interval / _ROUNDS, _SHORTEST), _LONGEST)
+        if not await self._store.take_turn("schedule checks", every=every):
+            return 0
+        budget = max(1, round(self._per_minute * (every / _LONGEST)))
+        stale = await self._store.stale(
+            self._interval, limit=budget, per_company=max(1, self._per_minute // 3)
+        )
+        for connection in stale:
+            async with self._store.begin() as tx:
+                # Spread over the round: connections made together shall not be looked at together for ever.
+                await owe_a_look(tx, connection, self._ids, delay=every * uniform(0, 0.9))  # noqa: S311
+        return len(stale)

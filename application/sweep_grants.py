@@ -1,0 +1,124 @@
+"""Compare what Nango has with what we have, without asking any provider."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import define, field
+
+from application.owed import owe_a_look
+from application.ports import Job, JobKind
+from application.remove_grants import is_over
+from domain.connection import ACTIVE
+from domain.errors import ConnectionNotFound
+
+if TYPE_CHECKING:
+    from application.environment import Environment
+    from application.ports import AuthGateway, Ids, Store
+    from domain.authorization import Grant
+    from domain.connection import Connection
+
+    Key = tuple[str, str]
+
+_AT_ONCE = timedelta(0)
+_PAGE = 1000
+_SUSPICIOUS_SHARE = 0.05
+
+_log = structlog.get_logger()
+
+
+@define
+class SweepGrants:
+    """A walk through Nango's list, which costs no provider traffic.
+
+    It changes no connection: an error that Nango noted (outages cause them, too) and an absence in two full
+    walks are only reasons to look. An empty list, or more than 5 % missing where that is more than one, is a
+    key of the wrong environment rather than the truth. What our tags and our database prove to be over is
+    removed; the rest is reported by `connections doctor`.
+    """
+
+    _store: Store
+    _gateway: AuthGateway
+    _ids: Ids
+    _environment: Environment
+    _interval: timedelta
+    _troubled: frozenset[Key] = field(init=False, default=frozenset())
+    _missed: frozenset[str] = field(init=False, default=frozenset())
+
+    async def __call__(self) -> None:
+        """Walk, if it is time to."""
+        if not self._interval or not await self._store.take_turn("sweep grants", every=self._interval):
+            return
+        seen: set[Key] = set()
+        troubled: set[Key] = set()
+        async for grants in self._gateway.grants():
+            ours = {
+                (connection.integration, connection.nango_id): connection
+                for connection in await self._store.of_grants(
+                    [(grant.integration, grant.nango_id) for grant in grants]
+                )
+            }
+            for grant in grants:
+                key = (grant.integration, grant.nango_id)
+                seen.add(key)
+                connection = ours.get(key)
+                if connection is None:
+                    await self._consider_removal(grant)
+                elif grant.auth_error:
+                    troubled.add(key)
+                    if key not in self._troubled and connection.status is ACTIVE:
+                        await self._owe(connection)
+        self._troubled = frozenset(troubled)
+        await self._consider_absent(seen)
+
+    async def _consider_absent(self, seen: set[Key]) -> None:
+        known = 0
+        absent: list[Connection] = []
+        after: str | None = None
+        while connections := await self._store.authorized(after=after, limit=_PAGE):
+            after = connections[-1].id
+            known += len(connections)
+            absent += [
+                connection
+                for connection in connections
+                if (connection.integration, connection.nango_id) not in seen
+            ]
+        if known > len(absent):
+            self._environment.recognise()
+        if absent and (not seen or len(absent) > max(1, known * _SUSPICIOUS_SHARE)):
+            _log.error(
+                "many connections are missing at Nango: nothing is done", missing=len(absent), known=known
+            )
+            return
+        twice = [connection for connection in absent if connection.id in self._missed]
+        self._missed = frozenset(connection.id for connection in absent)
+        for connection in twice:
+            await self._owe(connection)
+
+    async def _consider_removal(self, grant: Grant) -> None:
+        if grant.tags.get("deployment") != await self._store.deployment():
+            return
+        company_id, connection_id = grant.tags.get("company", ""), grant.tags.get("connection", "")
+        async with self._store.begin() as tx:
+            try:
+                connection = await tx.connections.get(company_id, connection_id, deleted=True)
+            except ConnectionNotFound:
+                return  # tagged as ours, yet unknown: after a restored backup these are good connections
+            attempts = await tx.attempts.of(company_id, connection_id)
+            closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
+            if is_over(grant, connection, closed):
+                await tx.jobs.add(
+                    Job(
+                        id=self._ids.random_id(),
+                        kind=JobKind.REMOVE,
+                        company_id=company_id,
+                        connection_id=connection_id,
+                        due_at=tx.now,
+                    )
+                )
+
+    async def _owe(self, connection: Connection) -> None:
+        async with self._store.begin() as tx:
+            await owe_a_look(tx, connection, self._ids, delay=_AT_ONCE)
