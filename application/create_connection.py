@@ -118,8 +118,8 @@ class CreateConnection:
             async with self._store.begin() as tx:
                 connection = await tx.connections.get(wanted.company_id, record.connection_id, deleted=True)
             return _answer(connection, fill_state(record.authorization_url, reservation.state()))
-        # The first call is still waiting for Nango in another process, or died there. A second flow on the
-        # same connection is harmless, and its answer becomes the record's.
+        # The first call has died. A second flow on the same connection is harmless, and its answer becomes
+        # the record's.
         salted = attrs.evolve(record, salt=self._authorizations.new_state().encode())
         reservation = attrs.evolve(reservation, record=salted)
         state = reservation.state()

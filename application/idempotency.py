@@ -6,6 +6,7 @@ own to COMMIT, never makes a second one.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from application.ports import Ids, Store, Transaction
 
 Result = TypeVar("Result")
+
+PATIENCE = 8.0
+"""Seconds that a repetition waits for the first request's answer: as long as its calls to Nango may take.
+Without an answer by then, the first one's process has died."""
+
+_LOOK_AGAIN = 0.1
 
 
 @frozen(kw_only=True)
@@ -76,7 +83,8 @@ class Idempotency:
             key: None where the caller sent none.
             told: what the request said, as JSON; may hold secrets, of which only an HMAC is kept.
             begin: does the work; reserves the key in its first transaction.
-            again: answers from the record; raises ConnectionNotFound where the first try left nothing.
+            again: answers from the record, or finishes what it finds half done; raises ConnectionNotFound
+                where the first try left nothing.
 
         Raises:
             IdempotencyKeyReused: the key came with another request before.
@@ -108,11 +116,9 @@ class Idempotency:
         again: Callable[[Reservation], Awaitable[Result]],
     ) -> Result:
         try:
-            return await begin(reservation)
+            return await self._first(reservation, begin)
         except _KeyTaken as taken:
             there = taken.record
-        if there.fingerprint != reservation.record.fingerprint:
-            raise IdempotencyKeyReused
         try:
             return await again(attrs.evolve(reservation, record=there))
         except ConnectionNotFound:
@@ -120,6 +126,22 @@ class Idempotency:
             async with self._store.begin() as tx:
                 await tx.idempotency.forget(reservation.company_id, there.key_hash)
             return await begin(reservation)
+
+    async def _first(
+        self, reservation: Reservation, begin: Callable[[Reservation | None], Awaitable[Result]]
+    ) -> Result:
+        """Begin, or wait for whoever has begun in another process: both callers shall get the same answer."""
+        patience = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await begin(reservation)
+            except _KeyTaken as taken:
+                if taken.record.fingerprint != reservation.record.fingerprint:
+                    raise IdempotencyKeyReused from None
+                late = asyncio.get_running_loop().time() >= patience
+                if late or taken.record.authorization_url is not None:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN)
 
 
 class _KeyTaken(Exception):
