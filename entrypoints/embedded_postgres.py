@@ -106,7 +106,16 @@ def _forget_the_dead(pgdata: Path) -> None:
     deadline = time.monotonic() + _LAST_BREATH
     while _orphans(pgdata) and time.monotonic() < deadline:
         time.sleep(0.02)
-    postmaster.unlink(missing_ok=True)
+    # The kernel may keep a dead process on its list until somebody asks how it ended, and PostgreSQL takes
+    # any listed pid in a lock for a server that runs.
+    for lock in (*_sockets(postmaster).glob(".s.PGSQL.*.lock"), postmaster):
+        lock.unlink(missing_ok=True)
+
+
+def _sockets(postmaster: Path) -> Path:
+    """Give the directory of the server's socket, the fifth line of its pid file, or where it mostly is."""
+    lines = postmaster.read_text().splitlines()
+    return Path(lines[4]) if len(lines) > 4 and lines[4] else postmaster.parent  # noqa: PLR2004
 
 
 def _prune_handles(pgdata: Path) -> None:

@@ -28,8 +28,11 @@ _EMPTY = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid();
 SET session_replication_role = replica;
-DELETE FROM connections; DELETE FROM events; DELETE FROM attempts; DELETE FROM jobs;
-DELETE FROM idempotency_records; DELETE FROM flights; DELETE FROM api_keys;
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename NOT IN ('schema_migrations', 'deployment', 'transitions')
+    LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+END $$;
 """
 _numbers = itertools.count(1)
 

@@ -53,7 +53,7 @@ def translate(error: BaseException) -> Exception:
     if is_outage(error) or isinstance(error, TimeoutError):
         return StoreUnavailable()
     if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
-        return _unstorable()
+        return unstorable()
     if isinstance(error, asyncpg.PostgresError):
         return _by_sqlstate(error)
     return StoreFault(type(error).__name__)
@@ -64,7 +64,7 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
     constraint = getattr(error, "constraint_name", None)
     answer: DomainError
     if state in _UNSTORABLE:
-        answer = _unstorable()
+        answer = unstorable()
     elif state in _CONCURRENT:
         answer = ConcurrentChange()
     elif state in _TOO_SLOW:
@@ -76,5 +76,6 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
     return answer
 
 
-def _unstorable() -> InvalidInput:
+def unstorable() -> InvalidInput:
+    """Say that a value is one that PostgreSQL has no place for; validation should have found it before."""
     return InvalidInput(("request", "holds a value that cannot be stored"))

@@ -7,7 +7,7 @@ before it: nothing is cached.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from attrs import define, field
 
@@ -71,6 +71,7 @@ class Loader(Generic[Key, Value]):
     _fetch: Callable[[Sequence[Key]], Awaitable[Mapping[Key, Value]]]
     _waiting: _Batch[Key, Value] = field(factory=_Batch, init=False)
     _lanes: set[asyncio.Task[None]] = field(factory=set, init=False)
+    """Held here, as the loop holds tasks only weakly."""
 
     async def load(self, key: Key) -> Value | None:
         """Give the value of a key, or None.
@@ -85,16 +86,22 @@ class Loader(Generic[Key, Value]):
         if first and len(self._lanes) < LANES:
             lane = asyncio.create_task(self._drive())
             self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
         return await future
 
     async def _drive(self) -> None:
-        while keys := self._waiting.keys:
-            batch, self._waiting = self._waiting, _Batch()
-            try:
-                batch.settle(await self._fetch(keys))
-            except Exception as error:  # noqa: BLE001 - whatever it was, it belongs to those who wait
-                batch.fail(error)
-            except BaseException:
-                batch.fail(StoreUnavailable())
-                raise
+        try:
+            while keys := self._waiting.keys:
+                batch, self._waiting = self._waiting, _Batch()
+                await self._serve(batch, keys)
+        finally:
+            # At once, and not in a done callback: a reader who came in between would wait for nobody.
+            self._lanes.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _serve(self, batch: _Batch[Key, Value], keys: Sequence[Key]) -> None:
+        try:
+            batch.settle(await self._fetch(keys))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it belongs to those who wait
+            batch.fail(error)
+        except BaseException:
+            batch.fail(StoreUnavailable())
+            raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
+from adapters.postgres.errors import unstorable
 from application.ports import ApiKeyRecord, IdempotencyRecord, Job, JobKind, Scope
 from domain.authorization import Attempt, AttemptMode, Outcome
 from domain.connection import AuthKind, Connection, ConnectionStatus, Origin
@@ -66,8 +67,16 @@ _status = {status.value: status for status in ConnectionStatus}
 
 
 def to_json(value: object) -> str:
-    """Encode metadata, parameters or changes for a json column."""
-    return _json.encode(value).decode()
+    """Encode metadata, parameters or changes for a json column.
+
+    Raises:
+        InvalidInput: there is a lone surrogate in it.
+
+    """
+    try:
+        return _json.encode(value).decode()
+    except UnicodeEncodeError:
+        raise unstorable() from None
 
 
 def connection_of(row: asyncpg.Record) -> Connection:

@@ -1,0 +1,301 @@
+"""The database's errors, made to happen, and what the core hears of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from asyncpg import exceptions
+
+from adapters.postgres.api_keys import PostgresApiKeys
+from adapters.postgres.errors import StoreFault, is_outage, translate
+from adapters.postgres.pool import open_pool, session
+from adapters.postgres.store import PostgresStore
+from application.ports import ConnectionFilter, Scope
+from domain.errors import ConcurrentChange, ConnectionNotFound, InvalidInput, StoreUnavailable
+from tests.contract.store.base import ACME, a_birth, born, together
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from adapters.postgres.pool import Pool
+
+DOWN = "postgresql://postgres@127.0.0.1:1/postgres"
+
+
+@pytest.fixture
+def store(postgres_pool: Pool) -> PostgresStore:
+    return PostgresStore(postgres_pool)
+
+
+@pytest.fixture
+async def witness(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection beside the pool."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def _kill_others(witness: asyncpg.Connection[asyncpg.Record]) -> None:
+    await witness.execute(
+        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+
+
+def _server_error(sqlstate: str) -> BaseException:
+    error: BaseException = asyncpg.PostgresError.new({"C": sqlstate, "M": "message", "S": "ERROR"})
+    return error
+
+
+@pytest.mark.parametrize("sqlstate", ["22021", "22P05", "22P02", "22003", "22000", "54001"])
+def test_a_value_that_cannot_be_stored_is_the_callers(sqlstate: str) -> None:
+    error = _server_error(sqlstate)
+
+    assert isinstance(translate(error), InvalidInput)
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize("sqlstate", ["23505", "40001", "40P01"])
+def test_a_conflict_is_a_concurrent_change(sqlstate: str) -> None:
+    error = _server_error(sqlstate)
+
+    assert isinstance(translate(error), ConcurrentChange)
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize("error", [_server_error("55P03"), _server_error("57014"), TimeoutError()])
+def test_slowness_is_unavailable_and_condemns_no_connection(error: BaseException) -> None:
+    assert isinstance(translate(error), StoreUnavailable)
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(_server_error, ["08000", "08003", "08006", "57P01", "57P02", "57P03", "53300", "25006"]),
+        OSError(),
+        ConnectionRefusedError(),
+        asyncpg.InterfaceError("connection is closed"),
+        exceptions.InternalClientError("unexpected state"),
+        exceptions.ConnectionDoesNotExistError("gone"),
+    ],
+    ids=lambda error: getattr(error, "sqlstate", None) or type(error).__name__,
+)
+def test_an_outage_is_unavailable_and_has_all_connections_made_anew(error: BaseException) -> None:
+    assert isinstance(translate(error), StoreUnavailable)
+    assert is_outage(error)
+
+
+@pytest.mark.parametrize("sqlstate", ["23502", "23514", "42P01", "XX000"])
+def test_anything_else_is_our_fault(sqlstate: str) -> None:
+    assert isinstance(translate(_server_error(sqlstate)), StoreFault)
+
+
+def test_a_fault_does_not_print_the_row() -> None:
+    error = asyncpg.PostgresError.new({"C": "23514", "M": "message", "D": "Failing row contains (canary)."})
+
+    assert "canary" in str(error)
+    assert "canary" not in str(translate(error))
+
+
+@pytest.mark.parametrize("strange", ["a\0b", "a\ud800b"])
+async def test_text_that_cannot_be_stored_is_refused(store: PostgresStore, strange: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be stored"):
+        await born(store, name=strange)
+
+
+async def test_metadata_that_cannot_be_stored_is_refused(store: PostgresStore) -> None:
+    with pytest.raises(InvalidInput, match="cannot be stored"):
+        await born(store, metadata={"a": "\ud800"})
+
+
+async def test_a_filter_that_cannot_be_asked_for_is_refused(store: PostgresStore) -> None:
+    with pytest.raises(InvalidInput, match="cannot be stored"):
+        await store.list(ACME, ConnectionFilter(name="\0"), limit=1, cursor=None)
+
+
+async def test_idle_connections_that_were_killed_are_replaced_unnoticed(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    connection = await born(store)
+    await _kill_others(witness)
+
+    assert await store.find(ACME, connection.id) == connection
+
+
+async def test_a_transaction_whose_connection_is_killed_is_unavailable_and_the_next_one_works(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    with pytest.raises(StoreUnavailable):
+        await _killed_in_the_middle(store, witness)
+
+    await born(store)
+
+
+async def _killed_in_the_middle(store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]) -> None:
+    async with store.begin() as tx:
+        await _kill_others(witness)
+        await tx.connections.save(a_birth(tx.now))
+
+
+async def test_under_terminated_backends_there_is_nothing_but_success_and_unavailable(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    connection = await born(store)
+
+    async def work(number: int) -> bool:
+        if number % 10 == 5:
+            await _kill_others(witness)
+        elif number % 2:
+            await born(store)
+        else:
+            await store.find(ACME, connection.id)
+        return True
+
+    killer = asyncio.Lock()
+
+    async def one(number: int) -> bool:
+        if number % 10 == 5:
+            async with killer:
+                return await work(number)
+        return await work(number)
+
+    results = await together(200, one)
+
+    unexpected = [
+        result for result in results if not (result is True or isinstance(result, StoreUnavailable))
+    ]
+    assert unexpected == []
+    assert await store.find(ACME, connection.id) == connection
+
+
+async def test_a_database_that_is_down_is_unavailable_everywhere() -> None:
+    pool = await open_pool(DOWN)
+    store, api_keys = PostgresStore(pool), PostgresApiKeys(pool)
+    calls = [
+        born(store),
+        store.find(ACME, "conn_1"),
+        store.list(ACME, ConnectionFilter(), limit=1, cursor=None),
+        store.ping(),
+        api_keys.find(b"x"),
+        api_keys.add(company_id=ACME, scope=Scope.READ, prefix="p", digest=b"x", label=None),
+    ]
+    try:
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    finally:
+        await pool.close()
+
+    assert [type(result) for result in results] == [StoreUnavailable] * len(calls)
+
+
+async def test_who_finds_no_free_connection_within_a_second_is_told_so(database_url: str) -> None:
+    pool = await open_pool(database_url, max_size=1)
+    store = PostgresStore(pool)
+    try:
+        async with store.begin():
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+    finally:
+        await pool.close()
+
+
+async def test_a_row_that_stays_locked_is_unavailable_before_the_client_gives_up(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record], database_url: str
+) -> None:
+    connection = await born(store)
+    pool = await open_pool(database_url, max_size=1)
+    try:
+        async with session(pool) as work:
+            await work.run("SET lock_timeout = '50ms'")
+        async with witness.transaction():
+            await witness.execute("SELECT FROM connections WHERE id = $1 FOR UPDATE", connection.id)
+            with pytest.raises(StoreUnavailable):
+                await _lock(PostgresStore(pool), connection.id)
+    finally:
+        await pool.close()
+
+
+async def _lock(store: PostgresStore, connection_id: str) -> None:
+    async with store.begin() as tx:
+        await tx.connections.get(ACME, connection_id, lock=True)
+
+
+async def test_a_transaction_that_failed_is_never_reported_as_a_success(store: PostgresStore) -> None:
+    connection = await born(store)
+
+    with pytest.raises(StoreUnavailable):
+        await _swallow_an_error(store, connection.id)
+
+
+async def _swallow_an_error(store: PostgresStore, id: str) -> None:
+    async with store.begin() as tx:
+        try:
+            await tx.connections.save(a_birth(tx.now, id=id))
+        except ConcurrentChange:
+            return
+
+
+async def test_a_cancelled_transaction_leaves_the_pool_whole(database_url: str) -> None:
+    pool = await open_pool(database_url, max_size=1)
+    store = PostgresStore(pool)
+    try:
+        connection = await born(store)
+        entered = asyncio.Event()
+        task = asyncio.create_task(_rename_and_wait(store, connection.id, entered))
+        await entered.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+        assert await store.find(ACME, connection.id) == connection
+    finally:
+        await pool.close()
+
+
+async def _rename_and_wait(store: PostgresStore, connection_id: str, entered: asyncio.Event) -> None:
+    async with store.begin() as tx:
+        there = await tx.connections.get(ACME, connection_id)
+        change = there.update(name="Other", metadata=None, at=tx.now, by="tests")
+        assert change is not None
+        await tx.connections.save(change)
+        entered.set()
+        await asyncio.Event().wait()
+
+
+async def test_sessions_carry_their_limits(postgres_pool: Pool) -> None:
+    limits = {
+        name: await postgres_pool.fetchval(f"SHOW {name}")
+        for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    }
+
+    assert limits == {
+        "statement_timeout": "2500ms",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "5s",
+    }
+
+
+async def test_through_pgbouncer_nothing_is_prepared_nor_set(database_url: str) -> None:
+    pool = await open_pool(database_url, max_size=1, through_pgbouncer=True)
+    try:
+        store = PostgresStore(pool)
+        connection = await born(store)
+        with pytest.raises(ConnectionNotFound):
+            await store.find("rival", connection.id)
+        assert await pool.fetchval("SHOW statement_timeout") == "0"
+        assert await pool.fetchval("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''") == 0
+    finally:
+        await pool.close()
+
+
+async def test_of_several_hosts_the_one_that_answers_is_used(database_url: str) -> None:
+    host = database_url.partition("host=")[2]
+    name = database_url.partition("@/")[2].partition("?")[0]
+    url = f"postgresql://postgres@/{name}?host=/nowhere,{host}&target_session_attrs=read-write"
+    pool = await open_pool(url)
+    try:
+        await PostgresStore(pool).ping()
+    finally:
+        await pool.close()

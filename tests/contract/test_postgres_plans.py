@@ -1,0 +1,86 @@
+"""How the statements that a caller waits for are planned over a larger table."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from adapters.postgres.listing import _cursor_after, _statement
+from adapters.postgres.pool import open_pool
+from adapters.postgres.store import _FIND, PostgresStore
+from application.ports import ConnectionFilter
+from domain.connection import ACTIVE
+from tests.contract.store.base import ACME
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from adapters.postgres.pool import Pool
+
+_FILL = """
+INSERT INTO connections (company_id, id, provider, name, status, auth_kind, origin, integration, nango_id,
+    external_account_id, metadata, parameters, version, created_at, updated_at)
+SELECT CASE WHEN n % 3 = 0 THEN 'acme' ELSE 'company-' || n % 50 END, 'conn_' || n,
+    CASE WHEN n % 2 = 0 THEN 'stripe' ELSE 'slack' END, 'Name ' || n, 'active', 'oauth', 'create',
+    'integration', 'nango-' || n, 'acct_' || n % 100, '{}', '{}', 1,
+    clock() - n * interval '1 second', clock()
+FROM generate_series(1, 20000) AS n
+"""
+
+
+@pytest.fixture
+async def full(own_database_url: str) -> AsyncIterator[Pool]:
+    """20,000 connections, a third of them one company's."""
+    pool = await open_pool(own_database_url)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")
+        await connection.execute(_FILL)
+        await connection.execute("ANALYZE connections")
+    yield pool
+    await pool.close()
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+async def _plan(pool: Pool, sql: str, *args: object) -> list[dict[str, Any]]:
+    told = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", *args)
+    return list(_nodes(json.loads(told)[0]["Plan"]))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ConnectionFilter(),
+        ConnectionFilter(provider="stripe"),
+        ConnectionFilter(status=ACTIVE),
+        ConnectionFilter(provider="stripe", status=ACTIVE),
+        ConnectionFilter(external_account_id="acct_3"),
+        ConnectionFilter(name="name"),
+    ],
+    ids=["all", "provider", "status", "provider and status", "account", "name"],
+)
+async def test_a_page_is_read_off_an_index_wherever_it_is(full: Pool, wanted: ConnectionFilter) -> None:
+    cursor = None
+    for _ in range(3):
+        page = await PostgresStore(full).list(ACME, wanted, limit=10, cursor=cursor)
+        cursor = _cursor_after(page.items[-1])
+        sql, args = _statement(ACME, wanted, 10, cursor)
+
+        nodes = await _plan(full, sql, *args)
+
+        assert {node["Node Type"] for node in nodes} <= {"Limit", "Index Scan"}
+        # What a page touches does not grow with the table.
+        assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in nodes) <= 40
+
+
+async def test_connections_are_found_by_key(full: Pool) -> None:
+    nodes = await _plan(full, _FIND, [ACME] * 20, [f"conn_{3 * n}" for n in range(1, 21)])
+
+    assert "Seq Scan" not in {node["Node Type"] for node in nodes}
+    assert nodes[0]["Actual Rows"] == 20
