@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from application.authorizations import AuthorizationResult, hash_state
-from application.confirm_attempt import ready_to_authorize
+from application.confirm_attempt import abandon, ready_to_authorize
 from application.single_flight import SingleFlight
 from domain.authorization import LOOKUP_DELAY, RELAY_DEADLINE, Attempt, Outcome
 from domain.connection import ERROR, EXPIRED
@@ -81,14 +81,14 @@ class CompleteAuthorization:
                 return None
             claimed = await tx.attempts.claim(attempt.id, at=tx.now, check_at=tx.now + LOOKUP_DELAY)
             if claimed is None:
-                return await self._too_late(tx, mine)
+                return await self._too_late(tx, connection, mine)
             await self._restart(tx, connection)
             return claimed
 
-    async def _too_late(self, tx: Transaction, attempt: Attempt) -> Attempt | None:
-        if tx.now < attempt.expires_at:
+    async def _too_late(self, tx: Transaction, connection: Connection, attempt: Attempt) -> Attempt | None:
+        if attempt.claimed_at is not None:
             return None  # claimed long ago, still without an outcome: the worker is at it
-        await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
+        await abandon(tx, connection, attempt, by=ACTOR)
         return await tx.attempts.get(attempt.id)
 
     async def _restart(self, tx: Transaction, connection: Connection) -> None:

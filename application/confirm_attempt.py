@@ -71,11 +71,7 @@ class ConfirmAttempt:
     async def abandon(self, attempt: Attempt, *, by: str) -> None:
         """End an attempt whose time is over; the connection follows with its last open attempt."""
         async with self._store.begin() as tx:
-            connection = await self._lock(tx, attempt)
-            await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
-            open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
-            if connection.status is PENDING and connection.deleted_at is None and not open_here:
-                await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
+            await abandon(tx, await self._lock(tx, attempt), attempt, by=by)
 
     async def _succeed(self, attempt: Attempt, proof: Grant, *, several: bool, by: str) -> list[Job]:
         async with self._store.begin() as tx:
@@ -139,6 +135,14 @@ class ConfirmAttempt:
             integration=grant.integration if grant else None,
             nango_id=grant.nango_id if grant else None,
         )
+
+
+async def abandon(tx: Transaction, connection: Connection, attempt: Attempt, *, by: str) -> None:
+    """Close an attempt whose time is over; a pending connection follows with its last open attempt."""
+    await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
+    open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
+    if connection.status is PENDING and connection.deleted_at is None and not open_here:
+        await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
 
 
 async def ready_to_authorize(

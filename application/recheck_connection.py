@@ -47,7 +47,7 @@ class RecheckConnection:
             await tx.jobs.finish(job.id)
 
     async def _look(self, connection: Connection) -> None:
-        # One more look after a first refusal, not a chain of them: Nango gives up after four days of failures.
+        # One more look after a first refusal, no chain of them: Nango gives up after four days of failures.
         first = connection.status is ACTIVE
 
         async def look() -> None:
