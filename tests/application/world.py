@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.gateway import MemoryGateway
 from adapters.memory.store import MemoryStore
+from application.authorizations import hash_state
 from application.ports import ConnectionFilter, ProviderAnswer
 from domain.connection import DISCONNECTED, ERROR, EXPIRED, Connection
 from domain.errors import RefreshRefused
@@ -179,6 +180,14 @@ class World:
         return await self.service.report_authorization(
             provider=provider, connection_id=connection_id, error=error, redirect_url=redirect
         )
+
+    async def nango_finishes(self, url: str | None) -> None:
+        """Nango completes a callback by itself that it was given before, whoever still listens."""
+        async with self.store.begin() as tx:
+            attempt = await tx.attempts.by_state(hash_state(state_of(url)))
+        assert attempt is not None
+        query = [("code", "c"), ("state", attempt.nango_state or "")]
+        await self.gateway.relay_callback(query, attempt.nango_cookie or "")
 
     async def finish_at_nango(self, url: str) -> None:
         """The provider sends the browser to Nango itself, which completes the flow without us."""
