@@ -53,7 +53,7 @@ class Parameter:
             value = value.replace(old, new)
         value = value.lower() if self.lowercase else value
         if not re.fullmatch(self.pattern, value, re.ASCII):
-            raise InvalidInput((self.name, f"{self.label} must match {self.pattern}"))
+            raise InvalidInput((self.name, f"must match {self.pattern} ({self.label})"))
         return value
 
 

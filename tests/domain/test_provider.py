@@ -65,7 +65,7 @@ def test_every_mistake_is_named_at_once() -> None:
     assert caught.value.details == (
         ("color", "is not a parameter of this provider"),
         ("accountId", "is required: Account id"),
-        ("region", "Region must match eu|us"),
+        ("region", "must match eu|us (Region)"),
     )
 
 
