@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.typedefs import Handler
 
-    from adapters.http.use_cases import Authenticate
-    from application.authenticate import Caller
+    from application.authenticate import Authenticate, Caller
 
     CallerHandler = Callable[[web.Request, Caller], Awaitable[web.Response]]
 
