@@ -231,8 +231,11 @@ async def _commit(work: Session) -> None:
 
 
 async def _roll_back(work: Session) -> None:
+    # PostgreSQL undoes what a connection leaves open; why the block failed matters more than how this did.
     try:
         await work.run("ROLLBACK")
+    except Exception:  # noqa: BLE001
+        work.cut()
     except BaseException:
         work.cut()
         raise

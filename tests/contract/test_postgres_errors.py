@@ -264,6 +264,21 @@ async def _rename_and_wait(store: PostgresStore, connection_id: str, entered: as
         await asyncio.Event().wait()
 
 
+async def test_why_a_block_failed_is_told_even_where_the_connection_is_gone(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _fail_on_a_dead_connection(store, witness)
+
+
+async def _fail_on_a_dead_connection(
+    store: PostgresStore, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    async with store.begin():
+        await _kill_others(witness)
+        raise ZeroDivisionError
+
+
 async def test_sessions_carry_their_limits(postgres_pool: Pool) -> None:
     limits = {
         name: await postgres_pool.fetchval(f"SHOW {name}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from application.ports import ConnectionFilter
-from domain.connection import ACTIVE
+from domain.connection import ACTIVE, AuthKind
 from domain.errors import InvalidInput
 from tests.contract.store.base import ACME, RIVAL, StoreRules, a_birth, authorized, born, stepped
 
@@ -84,6 +84,12 @@ class ListRules(StoreRules):
         await stepped(store, await born(store), "delete")
 
         assert await _ids(store, ALL) == []
+
+    async def test_imports_that_are_not_finished_are_not_listed(self, store: Store) -> None:
+        await born(store, auth_kind=AuthKind.API_KEY)
+        finished = await authorized(store, auth_kind=AuthKind.API_KEY)
+
+        assert await _ids(store, ALL) == [finished.id]
 
     async def test_a_list_by_provider(self, store: Store) -> None:
         slack = await born(store, provider="slack")
