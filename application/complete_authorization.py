@@ -12,7 +12,13 @@ from application.confirm_attempt import abandon, ready_to_authorize
 from application.single_flight import SingleFlight
 from domain.authorization import LOOKUP_DELAY, RELAY_DEADLINE, Attempt, Outcome
 from domain.connection import ERROR, EXPIRED
-from domain.errors import AuthorizationNotFound, DomainError, GatewayTimeout, GatewayUnavailable
+from domain.errors import (
+    AuthorizationNotFound,
+    DomainError,
+    GatewayNonsense,
+    GatewayTimeout,
+    GatewayUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +128,7 @@ class CompleteAuthorization:
         for pause in (0.3, 1.0, None):
             try:
                 await self._gateway.relay_callback(restored, attempt.nango_cookie or "")
-            except GatewayTimeout:
+            except (GatewayTimeout, GatewayNonsense):
                 return False
             except GatewayUnavailable:
                 if pause is None:
