@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from application.verify_connection import Verification
     from domain.connection import Connection
     from domain.events import Event
-    from domain.provider import Provider
+    from domain.provider import ApiKey, OAuth, Provider
 
 _encode = msgspec.json.Encoder().encode
 
@@ -127,14 +127,20 @@ def event(fact: Event) -> schemas.EventDetails:
 
 def provider(description: Provider) -> schemas.ProviderDetails:
     """Show a provider, and how it can be connected."""
-    parameters = description.oauth.parameters if description.oauth else ()
+    oauth, api_key = description.oauth, description.api_key
     return schemas.ProviderDetails(
         description.key,
         description.name,
         description.description,
         description.category,
         description.docs_url,
-        description.oauth is not None,
-        description.api_key is not None,
-        [schemas.ParameterDetails(p.name, p.label, p.required, p.pattern) for p in parameters],
+        oauth is not None,
+        api_key is not None,
+        _parameters(oauth),
+        schemas.CredentialDetails(list(api_key.fields), _parameters(api_key)) if api_key else UNSET,
     )
+
+
+def _parameters(way: OAuth | ApiKey | None) -> list[schemas.ParameterDetails]:
+    asked = way.parameters if way else ()
+    return [schemas.ParameterDetails(p.name, p.label, p.required, p.pattern) for p in asked]

@@ -165,7 +165,7 @@ class EventDetails(Struct, rename="camel"):
 
 
 class ParameterDetails(Struct):
-    """What the user must say before authorizing: a query parameter of auth-url."""
+    """What a provider must be told beside who is asking: `parameters` of a create, the query of auth-url."""
 
     name: str
     label: str
@@ -173,8 +173,15 @@ class ParameterDetails(Struct):
     pattern: str
 
 
+class CredentialDetails(Struct):
+    """What a connection with credentials needs: the `credentials` and `parameters` of a create."""
+
+    fields: list[str]
+    parameters: list[ParameterDetails]
+
+
 class ProviderDetails(Struct, rename="camel"):
-    """A provider, and how it can be connected."""
+    """A provider, and how it can be connected: `parameters` by OAuth, `credentials` where it takes any."""
 
     provider: str
     name: str
@@ -184,6 +191,7 @@ class ProviderDetails(Struct, rename="camel"):
     oauth: bool
     api_key: bool
     parameters: list[ParameterDetails]
+    credentials: CredentialDetails | UnsetType = UNSET
 
 
 class State(Struct):

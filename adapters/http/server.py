@@ -1,11 +1,12 @@
 """The server around the application: what speaks HTTP badly is answered here, before there is a route.
 
 aiohttp would answer such requests in plain text, with its banner, and write their bytes, queries included,
-into the log. A deadline for clients that send slowly will belong to `Protocol` too.
+into the log. It would also wait for slow ones as long as for idle connections.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import Any
 
@@ -19,6 +20,9 @@ from adapters.http.errors import UNEXPECTED, Refusal
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
 
+HEAD_SECONDS = 10.0
+"""How long the head of a request may take to arrive, from its first byte or from the connection."""
+
 _UNREADABLE = Refusal(status=400, code="BAD_REQUEST", message="The request is not valid HTTP")
 _SERVER_ERROR = 500
 
@@ -31,15 +35,17 @@ class Runner(web.AppRunner):
     aiohttp's own access log is off, since it writes queries: `boundary` tells of each request.
     """
 
-    __slots__ = ()
+    __slots__ = ("_head_seconds",)
 
-    def __init__(self, app: web.Application, **options: Any) -> None:
+    def __init__(self, app: web.Application, *, head_seconds: float = HEAD_SECONDS, **options: Any) -> None:
         super().__init__(app, access_log=None, max_field_size=MAX_FIELD, **options)
+        self._head_seconds = head_seconds
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return Server(
             server.request_handler,
+            head_seconds=self._head_seconds,
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             **server._kwargs,  # noqa: SLF001 - aiohttp offers no way to choose the protocol's class
@@ -49,15 +55,54 @@ class Runner(web.AppRunner):
 class Server(web.Server):
     """Makes a `Protocol` for each client."""
 
+    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_seconds = head_seconds
+
     def __call__(self) -> Protocol:
         """Serve one more client."""
-        return Protocol(self, loop=self._loop, **self._kwargs)
+        return Protocol(self, head_seconds=self._head_seconds, loop=self._loop, **self._kwargs)
 
 
 class Protocol(web.RequestHandler):
-    """One client's connection."""
+    """One client's connection, cut where the head of a request drips in (slow loris)."""
 
-    __slots__ = ()
+    __slots__ = ("_head_deadline", "_head_seconds", "_heads")
+
+    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_seconds = head_seconds
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._heads = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Expect a first request."""
+        super().connection_made(transport)
+        self._expect_a_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Expect nothing any more."""
+        self._have_a_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Note whether these bytes completed a head, or began one."""
+        super().data_received(data)
+        if self._request_count != self._heads:
+            self._heads = self._request_count
+            self._have_a_head()
+        elif self._head_deadline is None and self._current_request is None:
+            # With a request under way these are its body, whose reader has a deadline of its own.
+            self._expect_a_head()
+
+    def _expect_a_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._head_deadline = loop.call_later(self._head_seconds, self.force_close)
+
+    def _have_a_head(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
 
     def handle_error(
         self,

@@ -11,7 +11,7 @@ from application.ports import Page
 from domain.connection import ACTIVE, DISCONNECTED, PENDING
 from domain.errors import StoreUnavailable
 from domain.events import Event, EventType
-from domain.provider import OAuth, Parameter, Provider
+from domain.provider import ApiKey, OAuth, Parameter, Provider
 from domain.redirect import RedirectUrl
 from tests.http.fakes import ID, NOON, STRIPE
 
@@ -161,17 +161,29 @@ async def test_an_empty_page_of_history_keeps_the_reader_s_place(
 
 
 async def test_providers_say_how_they_are_connected(company: Client, fakes: FakeUseCases) -> None:
+    account = Parameter(name="accountId", pattern="[0-9]+", label="Account id")
+    shown = {"name": "accountId", "label": "Account id", "required": True, "pattern": "[0-9]+"}
     fakes.providers = [
         Provider(
             key="netsuite",
             name="NetSuite",
             description="ERP",
             category="erp",
-            oauth=OAuth(
-                integration="netsuite",
-                parameters=(Parameter(name="accountId", pattern="[0-9]+", label="Account id"),),
+            oauth=OAuth(integration="netsuite", parameters=(account,)),
+            api_key=ApiKey(
+                integration="netsuite-tba",
+                type="TBA",
+                credentials={"token_id": "{tokenId}", "token_secret": "{tokenSecret}"},
+                parameters=(account,),
             ),
-        )
+        ),
+        Provider(
+            key="slack",
+            name="Slack",
+            description="Messaging",
+            category="chat",
+            oauth=OAuth(integration="slack"),
+        ),
     ]
     answer = await company.get("/api/v1/providers")
     assert await answer.json() == {
@@ -184,11 +196,20 @@ async def test_providers_say_how_they_are_connected(company: Client, fakes: Fake
                 "category": "erp",
                 "docsUrl": None,
                 "oauth": True,
+                "apiKey": True,
+                "parameters": [shown],
+                "credentials": {"fields": ["tokenId", "tokenSecret"], "parameters": [shown]},
+            },
+            {
+                "provider": "slack",
+                "name": "Slack",
+                "description": "Messaging",
+                "category": "chat",
+                "docsUrl": None,
+                "oauth": True,
                 "apiKey": False,
-                "parameters": [
-                    {"name": "accountId", "label": "Account id", "required": True, "pattern": "[0-9]+"}
-                ],
-            }
+                "parameters": [],
+            },
         ],
     }
 

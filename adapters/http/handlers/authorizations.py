@@ -30,6 +30,8 @@ from adapters.http.requests import (
 from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
     from adapters.http.use_cases import UseCases
@@ -62,16 +64,14 @@ class AuthorizationHandlers:
         read_query(Nothing, request)
         key = idempotency_key(request)
         body = await read_body(NewConnection, request)
-        if body.credentials is not UNSET:
-            if body.redirect_url is not UNSET:
-                raise InvalidInput(("redirectUrl", "must be left out where credentials are given"))
+        if (credentials := _credentials(body)) is not None:
             imported = await self._use_cases.create_api_key_connection(
                 company_id=caller.company_id,
                 provider=body.provider,
                 name=body.name.strip(),
                 metadata=body.metadata,
                 parameters=body.parameters,
-                credentials=body.credentials,
+                credentials=credentials,
                 idempotency_key=key,
                 actor=caller.actor,
             )
@@ -93,14 +93,12 @@ class AuthorizationHandlers:
         connection_id = path_id(request)
         read_query(Nothing, request)
         body = await read_body(NewAuthorization, request, optional=True)
-        if body.credentials is not UNSET:
-            if body.redirect_url is not UNSET:
-                raise InvalidInput(("redirectUrl", "must be left out where credentials are given"))
+        if (credentials := _credentials(body)) is not None:
             replaced = await self._use_cases.replace_credentials(
                 company_id=caller.company_id,
                 connection_id=connection_id,
                 parameters=given(body.parameters),
-                credentials=body.credentials,
+                credentials=credentials,
                 actor=caller.actor,
             )
             return ok(present.details(replaced))
@@ -125,3 +123,16 @@ class AuthorizationHandlers:
             actor=caller.actor,
         )
         return ok(present.session(session), status=201)
+
+
+def _credentials(body: NewConnection | NewAuthorization) -> Mapping[str, str] | None:
+    """Give the credentials, if any; with them there is nobody to be sent anywhere.
+
+    Raises:
+        InvalidInput: a redirectUrl came with them.
+
+    """
+    credentials = given(body.credentials)
+    if credentials is not None and body.redirect_url is not UNSET:
+        raise InvalidInput(("redirectUrl", "must be left out where credentials are given"))
+    return credentials
