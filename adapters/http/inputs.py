@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Value = TypeVar("Value")
+
+BODY_SECONDS = 10.0
 
 _CONNECTION_ID = re.compile(r"conn_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[0-9]{1,3}")
@@ -143,13 +146,28 @@ async def read_body(type: type[Request], request: web.Request, *, optional: bool
     if optional and not request.body_exists:
         return type()
     _check_media_type(request)
-    data = await request.read()
+    data = await read_bytes(request)
     if optional and not data:
         return type()
     value = read_json(data)
     if not isinstance(value, dict):
         raise InvalidInput(("body", "must be a JSON object"))
     return read_fields(type, value)
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """Read a body as it came.
+
+    Raises:
+        HTTPRequestEntityTooLarge: larger than the application's limit.
+        InvalidInput: it drips in too slowly.
+
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise InvalidInput(("body", f"must arrive within {BODY_SECONDS:g} seconds")) from None
 
 
 async def read_nothing(request: web.Request) -> None:

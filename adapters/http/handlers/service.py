@@ -8,7 +8,7 @@ from attrs import frozen
 
 from adapters.http import present
 from adapters.http.answers import ok, ok_list
-from adapters.http.inputs import read_query
+from adapters.http.inputs import read_bytes, read_query
 from adapters.http.requests import Nothing
 from adapters.http.schemas import State
 
@@ -37,7 +37,7 @@ class ServiceHandlers:
         """Take a webhook of Nango; its signature, over the raw bytes, stands in for an API key."""
         signatures = request.headers.getall(SIGNATURE, [])
         await self._use_cases.receive_webhook(
-            body=await request.read(), signature=signatures[0] if len(signatures) == 1 else None
+            body=await read_bytes(request), signature=signatures[0] if len(signatures) == 1 else None
         )
         return ok(State("received"))
 

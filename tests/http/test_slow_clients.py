@@ -1,0 +1,107 @@
+"""Clients that send slowly on purpose: cut off, without harm to the others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from adapters.http import inputs
+from adapters.http.server import Runner
+from tests.http.fakes import ID, WRITE_KEY
+from tests.http.raw import exchange_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_HEAD_SECONDS = 0.3
+_HEAD = f"GET /api/v1/connections/{ID} HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n\r\n".encode()
+
+
+@pytest.fixture
+async def port(app: web.Application) -> AsyncIterator[int]:
+    runner = Runner(app, head_seconds=_HEAD_SECONDS)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def _cut_off(reader: asyncio.StreamReader) -> bytes:
+    """Give what came before the end; the end must come soon."""
+    async with asyncio.timeout(5):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
+    for byte in data:
+        if writer.is_closing():
+            return
+        writer.write(bytes([byte]))
+        try:
+            await writer.drain()
+        except ConnectionError:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_a_client_that_says_nothing_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await _cut_off(reader) == b""
+    writer.close()
+
+
+async def test_a_head_that_drips_in_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    drip = asyncio.create_task(_drip(writer, _HEAD))
+    assert await _cut_off(reader) == b""
+    await drip
+    writer.close()
+
+
+async def test_a_second_head_that_drips_in_is_cut_off(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_HEAD)
+    drip = asyncio.create_task(_drip(writer, _HEAD))
+    assert (await _cut_off(reader)).count(b"HTTP/1.1 200") == 1
+    await drip
+    writer.close()
+
+
+async def test_an_idle_connection_is_kept_for_the_next_request(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(_HEAD)
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+        assert head.startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(_HEAD_SECONDS * 2)
+    writer.close()
+
+
+async def test_a_body_that_drips_in_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "BODY_SECONDS", 0.2)
+    head = (
+        f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
+    status, _, body = await exchange_at(port, head.encode())
+    assert (status, b"must arrive within" in body) == (400, True)
+
+
+async def test_a_hundred_dripping_clients_do_not_keep_an_honest_one_waiting(port: int) -> None:
+    slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
+    for _, writer in slow:
+        writer.write(b"GET / HT")
+    status, _, _ = await exchange_at(port, _HEAD)
+    assert status == 200
+    for reader, writer in slow:
+        assert await _cut_off(reader) == b""
+        writer.close()
