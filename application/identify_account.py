@@ -10,6 +10,7 @@ from attrs import frozen
 from application.ports import Health
 from application.settle import found, identified, settle
 from domain.connection import ACTIVE
+from domain.errors import ConnectionNotFound
 
 if TYPE_CHECKING:
     from application.ports import AuthGateway, Job, Store
@@ -33,8 +34,11 @@ class IdentifyAccount:
             DomainError: it could not be found out now; the job stays.
 
         """
-        connection = await self._store.find(job.company_id, job.connection_id)
-        if connection.status is ACTIVE and connection.nango_id is not None:
+        try:
+            connection = await self._store.find(job.company_id, job.connection_id)
+        except ConnectionNotFound:
+            connection = None
+        if connection is not None and connection.status is ACTIVE and connection.nango_id is not None:
             details = await self._gateway.fetch(connection.integration, connection.nango_id)
             verdict = await self._probe(connection, details)
             steps = [identified(verdict, by=by)]
