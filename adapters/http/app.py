@@ -83,13 +83,14 @@ def _add_api(app: web.Application, use_cases: UseCases) -> None:
 def _add_open_routes(app: web.Application, use_cases: UseCases, options: HttpOptions) -> None:
     callbacks = CallbackHandlers(use_cases, f"{options.nango_public_url}/oauth/callback")
     service = ServiceHandlers(use_cases)
-    for path, handler in (
-        ("/api/v1/connections/{provider}/callback", callbacks.report),
-        ("/oauth/callback", callbacks.relay),
-        ("/healthz", service.healthy),
-        ("/readyz", service.ready),
+    for method, path, handler in (
+        (hdrs.METH_GET, "/api/v1/connections/{provider}/callback", callbacks.report),
+        (hdrs.METH_GET, "/oauth/callback", callbacks.relay),
+        (hdrs.METH_POST, "/api/v1/webhooks/nango", service.webhook),
+        (hdrs.METH_GET, "/healthz", service.healthy),
+        (hdrs.METH_GET, "/readyz", service.ready),
     ):
-        app.router.add_route(hdrs.METH_GET, path, handler, expect_handler=_expect)
+        app.router.add_route(method, path, handler, expect_handler=_expect)
 
 
 async def _expect(request: web.Request) -> None:
