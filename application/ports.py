@@ -324,6 +324,36 @@ class Store(Protocol):
         """Answer where the database does, at the schema this code needs."""
 
 
+# ── what operators watch ──────────────────────────────────────────────────────────────────────────────
+
+
+@frozen(kw_only=True)
+class Overdue:
+    """Work that a worker could begin now, and how long the oldest of it has waited."""
+
+    count: int
+    oldest: timedelta
+
+
+@frozen(kw_only=True)
+class Survey:
+    """What the database holds, over all companies; `connections` by provider and status."""
+
+    connections: Mapping[tuple[str, str], int]
+    attempts: Overdue
+    jobs: Overdue
+
+
+@frozen(kw_only=True)
+class PoolState:
+    """How the pool of connections to the database is doing; `waiting` counts who wants one."""
+
+    size: int
+    idle: int
+    max_size: int
+    waiting: int
+
+
 # ── API keys ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,0 +1,1 @@
+"""What operators watch, in Prometheus' words: the only package that knows its client."""
