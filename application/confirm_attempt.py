@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.ports import Job, JobKind
+from application.remove_grants import may_complete_until
 from domain.authorization import HOLD, Outcome, safe_error
 from domain.connection import DISCONNECTED, PENDING
 from domain.errors import DomainError
@@ -89,6 +90,7 @@ class ConfirmAttempt:
                 for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
                 if other.id != attempt.id
             ]
+            ends = [until for sibling in siblings if (until := may_complete_until(sibling))]
             for sibling in siblings:
                 await tx.attempts.close(sibling.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
             identify = self._job(tx, JobKind.IDENTIFY, attempt)
@@ -96,6 +98,9 @@ class ConfirmAttempt:
             if siblings or several or previous not in (None, proof.nango_id):
                 # A sibling whose relay timed out may still complete inside Nango: look once more after that.
                 await tx.jobs.add(self._job(tx, JobKind.REMOVE, attempt, delay=HOLD))
+            if ends and max(ends) > tx.now + HOLD:
+                # So may one that ends at Nango without us, until its hour is over.
+                await tx.jobs.add(self._job(tx, JobKind.REMOVE, attempt, delay=max(ends) - tx.now))
             return [identify]
 
     async def _came_late(self, tx: Transaction, attempt: Attempt, proof: Grant) -> list[Job]:

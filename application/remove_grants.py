@@ -81,7 +81,7 @@ async def end_authorizations(
     its deadline.
     """
     attempts = await tx.attempts.of(connection.company_id, connection.id)
-    again = [due for attempt in attempts if (due := _may_complete_until(attempt))]
+    again = [due for attempt in attempts if (due := may_complete_until(attempt))]
     for attempt in attempts:
         await tx.attempts.close(attempt.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
     nango_id = nango_id or connection.nango_id
@@ -92,7 +92,8 @@ async def end_authorizations(
     return job
 
 
-def _may_complete_until(attempt: Attempt) -> datetime | None:
+def may_complete_until(attempt: Attempt) -> datetime | None:
+    """Say how long an open attempt may still leave a grant at Nango once we have closed it, if at all."""
     if attempt.closed_at is not None:
         return None
     if attempt.claimed_at is not None:
