@@ -122,6 +122,16 @@ class TooManyAttempts(DomainError):
         super().__init__("Too many authorizations are open. Finish one, or try again later.")
 
 
+class TooManyRequests(DomainError):
+    """One caller asks for more than its share; `retry_after` is in seconds."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Too many requests. Try again in {retry_after} s.")
+
+
 class IdempotencyKeyReused(DomainError):
     """The same Idempotency-Key came with another request."""
 

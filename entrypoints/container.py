@@ -149,7 +149,13 @@ class Container(containers.DeclarativeContainer):
     app = providers.Singleton(
         create_app,
         use_cases,
-        providers.Singleton(HttpOptions, nango_public_url=settings.provided.nango_public_url),
+        providers.Singleton(
+            HttpOptions,
+            nango_public_url=settings.provided.nango_public_url,
+            starts_per_minute=settings.provided.starts_per_minute,
+            callbacks_per_minute=settings.provided.callbacks_per_minute,
+            proxies=settings.provided.proxies,
+        ),
     )
 
 

@@ -46,6 +46,9 @@ class Settings:
     verify_interval: timedelta = timedelta(hours=6)
     verify_per_minute: int = 30
     sweep_interval: timedelta = timedelta(seconds=60)
+    starts_per_minute: int = 600
+    callbacks_per_minute: int = 600
+    proxies: int = 0
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
 
@@ -209,6 +212,9 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "verify_interval": _seconds,
     "verify_per_minute": _number(1, 10_000),
     "sweep_interval": _seconds,
+    "starts_per_minute": _number(0, 1_000_000),
+    "callbacks_per_minute": _number(0, 1_000_000),
+    "proxies": _number(0, 10),
     "log_level": _one_of(*get_args(LogLevel)),
     "log_format": _one_of(*get_args(LogFormat)),
 }

@@ -39,6 +39,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.AuthorizationFailed: BAD_REQUEST,
     errors.CredentialsRefused: BAD_REQUEST,
     errors.TooManyAttempts: TOO_MANY_REQUESTS,
+    errors.TooManyRequests: TOO_MANY_REQUESTS,
     errors.IdempotencyKeyReused: UNPROCESSABLE_ENTITY,
     errors.Unauthenticated: UNAUTHORIZED,
     errors.WebhookRefused: UNAUTHORIZED,
@@ -54,6 +55,26 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.CredentialsUnusable: BAD_GATEWAY,
 }
 """Every error of the domain, by the reference's codes and design's "Errors"."""
+
+CODES = [
+    code
+    for _, code in (
+        BAD_REQUEST,
+        UNAUTHORIZED,
+        FORBIDDEN,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        CONFLICT,
+        PAYLOAD_TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        UNPROCESSABLE_ENTITY,
+        TOO_MANY_REQUESTS,
+        INTERNAL_ERROR,
+        BAD_GATEWAY,
+        SERVICE_UNAVAILABLE,
+    )
+]
+"""Every code that a caller may see."""
 
 _OF_AIOHTTP: Mapping[int, tuple[str, str]] = {
     404: ("NOT_FOUND", "There is nothing at this address"),
