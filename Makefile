@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format e2e lock clean
+.PHONY: run test check format e2e pgbouncer image-steps lock clean
 
 run: .venv/run
 	@exec $(BIN)/connections dev
@@ -24,6 +24,14 @@ format: .venv/test
 # Needs Debian's chromium: apt-get install chromium
 e2e: .venv/test
 	$(BIN)/python -m pytest -m browser
+
+# Needs Debian's pgbouncer: apt-get install pgbouncer
+pgbouncer: .venv/test
+	$(BIN)/python -m pytest -m pgbouncer
+
+# Does what the Dockerfile does, in a fresh environment; fetches the locked packages once more.
+image-steps: .venv/test
+	$(BIN)/python -m pytest -m image
 
 lock: .venv/test
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml -o requirements.lock
