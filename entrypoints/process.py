@@ -18,13 +18,17 @@ import uvloop
 from entrypoints.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 BACKLOG = 2048
 INHERITED = "LISTENER_FD"
 """Names, for a child of `supervise`, the descriptor of the socket that its parent listens on."""
 
 _RESTART_PAUSE = 1.0
+_LOOK_AGAIN = 0.1
+_SAME_SIGNAL = 1.0
+"""Seconds in which a second signal is the first one again: a terminal and systemd signal every process, and
+`supervise` passes on what it gets itself."""
 
 _log = structlog.get_logger()
 
@@ -59,17 +63,21 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     async def with_signals() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        asked_at: float | None = None
+
+        def ask() -> None:
+            nonlocal asked_at
+            if asked_at is None:
+                asked_at = loop.time()
+                stop.set()
+            elif loop.time() - asked_at >= _SAME_SIGNAL:
+                os._exit(1)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _ask, stop)
+            loop.add_signal_handler(number, ask)
         await main(stop)
 
     uvloop.run(with_signals())
-
-
-def _ask(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        os._exit(1)
-    stop.set()
 
 
 def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> int:
@@ -77,33 +85,43 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
 
     The children accept from the same queue, so none of what is waiting there is lost with one of them.
     """
-    stopping = False
+    asked: list[int] = []
     children: dict[int, subprocess.Popen[bytes]] = {}
-
-    def start(number: int) -> None:
-        # One of them does the worker's rounds.
-        extra = ["--with-worker"] if with_worker and number == 0 else []
-        children[number] = subprocess.Popen(  # noqa: S603 - ourselves again
-            [sys.executable, "-m", "entrypoints", "serve", *extra],
-            pass_fds=[listener.fileno()],
-            env={**os.environ, INHERITED: str(listener.fileno())},
-        )
+    start_at = dict.fromkeys(range(workers), 0.0)
 
     def stop(number: int, _frame: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children.values():
-            child.send_signal(number)
+        # A child may be on its way at this moment: the first signal is passed on where that cannot be.
+        if asked:
+            _pass_on(number, children.values())
+        asked.append(number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    for number in range(workers):
-        start(number)
-    while not stopping:
+    while not asked:
+        for number in [number for number, at in start_at.items() if at <= time.monotonic()]:
+            del start_at[number]
+            # One of them does the worker's rounds.
+            children[number] = _start(listener, with_worker=with_worker and number == 0)
         for number, child in list(children.items()):
-            if child.poll() is not None and not stopping:
+            if child.poll() is not None:
                 _log.error("worker process died", status=child.returncode)
-                time.sleep(_RESTART_PAUSE)
-                start(number)
-        time.sleep(0.2)
-    return max(abs(child.wait()) for child in children.values())
+                del children[number]
+                start_at[number] = time.monotonic() + _RESTART_PAUSE
+        time.sleep(_LOOK_AGAIN)
+    _pass_on(asked[0], children.values())
+    # One that was just starting could not yet end in an orderly way, and had nothing to put in order.
+    statuses = (child.wait() for child in children.values())
+    return max((abs(status) for status in statuses if status != -asked[0]), default=0)
+
+
+def _start(listener: socket.socket, *, with_worker: bool) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - ourselves again
+        [sys.executable, "-m", "entrypoints", "serve", *(["--with-worker"] if with_worker else [])],
+        pass_fds=[listener.fileno()],
+        env={**os.environ, INHERITED: str(listener.fileno())},
+    )
+
+
+def _pass_on(number: int, children: Iterable[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        child.send_signal(number)
