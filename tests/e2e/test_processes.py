@@ -1,0 +1,165 @@
+"""The commands as an operator runs them: started, stopped, killed, and refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from tests.e2e.harness import Process, free_port, group_of, run, running, spawn, working_below
+from tests.e2e.journeys import Browser, Company, Nango, connect, eventually, result_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.e2e.world import World
+
+
+# ── dev ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A directory that PostgreSQL's own user can enter."""
+    directory = Path(tempfile.mkdtemp(prefix="connections-dev-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def passing() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that keeps no connection to what may be gone by its next call."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True), cookie_jar=aiohttp.CookieJar(unsafe=True)
+    ) as session:
+        yield session
+
+
+def dev(data_dir: Path, port: int, log: Path) -> Process:
+    settings = {"port": port, "data_dir": data_dir, "public_url": f"http://127.0.0.1:{port}"}
+    url = f"http://127.0.0.1:{port}"
+    return spawn("entrypoints", "dev", log=log, url=url, settings=settings).wait_ready()
+
+
+async def test_what_dev_has_connected_outlives_its_restart_and_its_death(
+    data_dir: Path, tmp_path: Path, passing: aiohttp.ClientSession
+) -> None:
+    port = free_port(neighbours=1)
+    browser = Browser(passing)
+    with running(dev(data_dir, port, tmp_path / "first")) as first:
+        key = (data_dir / "api-key").read_text()
+        company = Company(session=passing, base=first.url, key=key, id="development")
+        connection_id = await connect(company, browser)
+        pending = (await company.auth_url("hubspot")).data
+        assert first.stop() == 0
+    assert working_below(data_dir) == []
+    with running(dev(data_dir, port, tmp_path / "second")) as second:
+        assert (await company.post(f"/connections/{connection_id}/verify")).data["healthy"] is True
+        await browser.authorize(pending["authUrl"])
+        second.kill()
+    with running(dev(data_dir, port, tmp_path / "third")) as third:
+        for connected in (connection_id, pending["connectionId"]):
+            assert (await company.post(f"/connections/{connected}/verify")).data["healthy"] is True
+        assert third.stop() == 0
+    assert working_below(data_dir) == []
+
+
+def test_dev_prints_a_line_that_works_when_pasted(data_dir: Path, tmp_path: Path) -> None:
+    with running(dev(data_dir, free_port(neighbours=1), tmp_path / "log")) as service:
+        line = next(line for line in service.said.splitlines() if "curl" in line and "auth-url" in line)
+        pasted = subprocess.run(line, shell=True, capture_output=True, check=True)  # noqa: S602 - as a user does
+        assert b'"success":true' in pasted.stdout
+        service.stop()
+
+
+# ── serve ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def children_of(server: Process) -> list[int]:
+    return sorted(pid for pid in group_of(server.popen.pid) if pid != server.popen.pid)
+
+
+async def test_a_worker_process_that_dies_is_replaced_and_sigterm_ends_all_even_then(
+    world: World, company: Company
+) -> None:
+    with running(world.serve("--workers", 2)) as server:
+        server.wait_ready()
+        here = company.at(server.url)
+        doomed, survivor = children_of(server)
+        os.kill(doomed, signal.SIGKILL)
+
+        async def replaced() -> bool:
+            # A connection that the dead one had accepted is lost with it; a new one never is.
+            assert (await here.call("GET", "/connections", headers={"Connection": "close"})).status == 200
+            now = children_of(server)
+            return len(now) == 2 and doomed not in now
+
+        await eventually(replaced)
+        os.kill(survivor, signal.SIGKILL)
+
+        async def noticed() -> bool:
+            return server.said.count("worker process died") == 2
+
+        await eventually(noticed)
+        assert server.stop() == 0
+
+
+async def test_a_signal_to_the_whole_group_lets_a_request_end(
+    world: World, company: Company, browser: Browser, nango: Nango
+) -> None:
+    started = (await company.auth_url("stripe")).data
+    callback = await browser.consent(started["authUrl"])
+    await nango.fail("token_endpoint", delay=1.0, integration="stripe-app")
+    with running(world.serve("--workers", 2)) as server:
+        server.wait_ready()
+        on_its_way = asyncio.create_task(browser.visit(callback, at=server.url))
+
+        async def handed_over() -> bool:
+            return await world.is_claimed(started["connectionId"])
+
+        await eventually(handed_over)
+        os.killpg(server.popen.pid, signal.SIGTERM)
+        assert result_in((await on_its_way).location)["success"] == "true"
+        assert server.popen.wait(10) == 0
+
+
+async def test_a_worker_that_has_nothing_to_do_ends_at_once(world: World) -> None:
+    with running(world.worker()) as worker:
+
+        async def working() -> bool:
+            return "working" in worker.said
+
+        await eventually(working)
+        since = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - since < 3
+
+
+# ── migrate ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_migrate_brings_an_empty_database_up_and_is_then_idle(empty_database_url: str) -> None:
+    first = run("migrate", database_url=empty_database_url)
+    again = run("migrate", database_url=empty_database_url)
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert "0001" in first.stderr
+    assert again.stderr == "nothing to do\n"
+
+
+def test_a_database_that_was_never_migrated_is_not_ready(empty_database_url: str, world: World) -> None:
+    with running(world.serve(database_url=empty_database_url)) as server:
+        server.wait_ready("/healthz")
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"{server.url}/readyz", timeout=5)  # noqa: S310 - our own http
+        server.stop()
