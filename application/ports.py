@@ -446,8 +446,8 @@ class ProviderAnswer:
 class AuthGateway(Protocol):
     """Nango: does the OAuth dance and keeps the credentials.
 
-    Every method may raise `GatewayUnavailable` (unreachable, rate limiting, our key refused), its leaf
-    `GatewayTimeout` (may have taken effect) and `GatewayNonsense`.
+    Every method may raise `GatewayUnavailable` (unreachable, rate limiting), its leaves `GatewayTimeout` (may
+    have taken effect) and `GatewayRefused` (our key), and `GatewayNonsense`.
     """
 
     @abstractmethod

@@ -188,7 +188,7 @@ class StoreUnavailable(Unavailable):
 
 
 class GatewayUnavailable(Unavailable):
-    """Nango is unreachable, slow, rate limiting, or refuses our own key: no connection is to blame."""
+    """Nango is unreachable, slow or rate limiting: no connection is to blame."""
 
     code = "gateway_unavailable"
 
@@ -200,6 +200,12 @@ class GatewayTimeout(GatewayUnavailable):
     """Nango took longer than the deadline: the call may still have taken effect there."""
 
     code = "gateway_timeout"
+
+
+class GatewayRefused(GatewayUnavailable):
+    """Nango does not accept our secret key: an operator's to mend, and no caller's fault."""
+
+    code = "gateway_refused"
 
 
 class ProviderUnavailable(Unavailable):

@@ -48,6 +48,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.StoreUnavailable: SERVICE_UNAVAILABLE,
     errors.GatewayUnavailable: SERVICE_UNAVAILABLE,
     errors.GatewayTimeout: SERVICE_UNAVAILABLE,
+    errors.GatewayRefused: SERVICE_UNAVAILABLE,
     errors.ProviderUnavailable: SERVICE_UNAVAILABLE,
     errors.GatewayNonsense: BAD_GATEWAY,
     errors.IntegrationMissing: BAD_GATEWAY,

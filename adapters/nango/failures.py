@@ -15,6 +15,7 @@ from domain.errors import (
     CredentialsUnusable,
     DomainError,
     GatewayNonsense,
+    GatewayRefused,
     GatewayUnavailable,
     GrantNotFound,
     IntegrationMissing,
@@ -81,7 +82,7 @@ def key_refused(answer: Answer, problem: Problem) -> GatewayUnavailable:
         message = f"Nango does not allow this to our secret key{code}."
     else:
         message = f"Nango refuses our secret key{code}."
-    return GatewayUnavailable(message, retry_after=KEY_REFUSED_RETRY)
+    return GatewayRefused(message, retry_after=KEY_REFUSED_RETRY)
 
 
 def failure(answer: Answer, *, integration: str = "") -> DomainError:

@@ -18,6 +18,7 @@ from domain.errors import (
     CredentialsRefused,
     CredentialsUnusable,
     GatewayNonsense,
+    GatewayRefused,
     GatewayUnavailable,
     GrantNotFound,
     IntegrationMissing,
@@ -104,7 +105,7 @@ OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
 @pytest.mark.parametrize(
     ("operation", "name", "error", "words"),
     [
-        ("open_session", "connect-sessions-04-docs-override-forbidden", GatewayUnavailable, "does not allow"),
+        ("open_session", "connect-sessions-04-docs-override-forbidden", GatewayRefused, "does not allow"),
         ("open_session", "connect-sessions-11-unknown-integration", IntegrationMissing, "'slack'"),
         ("open_session", "connect-sessions-12-unknown-field", GatewayNonsense, "400 invalid_body"),
         ("open_session", "connect-sessions-13-bad-default-key", IntegrationMissing, "'slack'"),
@@ -116,7 +117,7 @@ OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
             GatewayNonsense,
             "415 invalid_content_type",
         ),
-        ("open_session", "connect-sessions-17-wrong-secret", GatewayUnavailable, "refuses our secret key"),
+        ("open_session", "connect-sessions-17-wrong-secret", GatewayRefused, "refuses our secret key"),
         ("reconnect", "reconnect-10-unknown", GrantNotFound, "does not exist"),
         ("reconnect", "reconnect-11-unknown-integration", GrantNotFound, "does not exist"),
         ("reconnect", "reconnect-12-empty", GatewayNonsense, "400 invalid_body"),
