@@ -43,7 +43,7 @@ class IdentifyAccount:
             verdict = await self._probe(connection, details)
             steps = [identified(verdict, by=by)]
             if verdict.health is Health.DEAD:
-                steps = [found(verdict, by=by)]
+                steps = [found(verdict, seen=connection, by=by)]
             await settle(self._store, connection, *steps)
         async with self._store.begin() as tx:
             await tx.jobs.finish(job.id)

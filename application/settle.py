@@ -27,7 +27,8 @@ async def settle(store: Store, seen: Connection, *steps: Step) -> Connection:
     """Take these steps, unless the connection has moved on to other credentials since it was `seen`."""
     async with store.begin() as tx:
         connection = await tx.connections.get(seen.company_id, seen.id, lock=True)
-        if connection.nango_id != seen.nango_id or connection.status not in AUTHORIZED:
+        same = (connection.nango_id, connection.authorized_at) == (seen.nango_id, seen.authorized_at)
+        if not same or connection.status not in AUTHORIZED:
             return connection
         for step in steps:
             if change := step(connection, tx.now):
@@ -36,12 +37,17 @@ async def settle(store: Store, seen: Connection, *steps: Step) -> Connection:
         return connection
 
 
-def found(verdict: Verdict, *, by: str) -> Step:
+def found(verdict: Verdict, *, seen: Connection, by: str) -> Step:
     """The step that an identity call's verdict means for the status."""
-    if verdict.health is Health.DEAD:
-        reason = verdict.reason or REFUSED
-        return lambda connection, at: connection.find_unhealthy(reason=reason, at=at, by=by)
-    return lambda connection, at: connection.find_healthy(at=at, by=by)
+    if verdict.health is not Health.DEAD:
+        return lambda connection, at: connection.find_healthy(at=at, by=by)
+
+    def refused(connection: Connection, at: datetime) -> Change | None:
+        if connection.last_synced_at != seen.last_synced_at:
+            return None  # what was refused may have been renewed: they were found to work since we looked
+        return connection.find_unhealthy(reason=verdict.reason or REFUSED, at=at, by=by)
+
+    return refused
 
 
 def identified(verdict: Verdict, *, by: str) -> Step:

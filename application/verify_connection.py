@@ -70,7 +70,9 @@ class CheckHealth:
                 raise
             # Nango's own trouble with the credentials says nothing about the provider: decide as a refresh.
             return await self._renew(connection, trouble=trouble, by=by, recheck=recheck)
-        return await settle(self._store, connection, found(verdict, by=by), identified(verdict, by=by))
+        return await settle(
+            self._store, connection, found(verdict, seen=connection, by=by), identified(verdict, by=by)
+        )
 
 
 @frozen
