@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from adapters.memory.api_keys import MemoryApiKeys
@@ -19,14 +19,17 @@ from domain.redirect import RedirectUrl
 from tests.application.service import SETTINGS, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
+    from adapters.memory.script import Gate
     from application.authorizations import AuthorizationResult, AuthorizationStarted
     from application.create_connection import ConnectionCreated
     from application.ports import Session
     from application.verify_connection import Verification
     from domain.authorization import Attempt
     from domain.events import Event
+
+Result = TypeVar("Result")
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COMPANY = "acme"
@@ -198,6 +201,18 @@ class World:
         """A front end runs Nango's SDK with the session, to the end."""
         flow = await self.gateway.start_flow(integration, session)
         await self.finish_at_nango(flow.authorization_url)
+
+    # ── timing ────────────────────────────────────────────────────────────────────────────────────
+
+    async def catch(
+        self, operation: str, call: Coroutine[Any, Any, Result]
+    ) -> tuple[asyncio.Task[Result], Gate]:
+        """Start a call and keep it, Nango's answer to this operation in its hand; others go on freely."""
+        gate = self.gateway.hold(operation, after=True)
+        task = asyncio.ensure_future(call)
+        await gate.reached.wait()
+        del self.gateway._gates[operation, True]
+        return task, gate
 
     # ── connections in every condition ────────────────────────────────────────────────────────────
 
