@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from application.single_flight import SingleFlight
-from domain.errors import DomainError, GatewayNonsense, RefreshRefused, Unavailable
+from domain.errors import ConnectionNotFound, DomainError, GatewayNonsense, RefreshRefused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ LEASE = timedelta(seconds=40)
 """Longer than a refresh can take: probe, forced refresh (15 s), probe."""
 
 _LOOK_AGAIN = 0.05
+_INTERRUPTED = "The call was interrupted. Try again."
 
 
 @frozen
@@ -54,26 +56,29 @@ class Flights:
             await self._store.land(flight_id, _told(problem))
             raise
         except BaseException:
-            await self._store.land(flight_id, _told(Unavailable("The call was interrupted. Try again.")))
+            await self._store.land(flight_id, _told(Unavailable(_INTERRUPTED)))
             raise
         await self._store.land(flight_id, "{}")
 
     async def _follow(self, flight_id: str) -> None:
-        async with asyncio.timeout(LEASE.total_seconds()):
-            while True:
-                flight = await self._store.flight(flight_id)
-                if flight is None:
-                    raise Unavailable("The call was interrupted. Try again.", retry_after=1)
-                if flight.outcome is not None:
-                    break
-                await asyncio.sleep(_LOOK_AGAIN)
-        if problem := _heard(flight.outcome):
+        outcome: str | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEASE.total_seconds()):
+                # What is waited for happens in another process: there is no event to wait on.
+                while (flight := await self._store.flight(flight_id)) and flight.outcome is None:  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK_AGAIN)
+                outcome = flight.outcome if flight else None
+        if outcome is None:
+            raise Unavailable(_INTERRUPTED, retry_after=1)
+        if problem := _heard(outcome):
             raise problem
 
 
 def _told(problem: DomainError) -> str:
     if isinstance(problem, RefreshRefused):
         return json.dumps({"refused": problem.reason})
+    if isinstance(problem, ConnectionNotFound):
+        return json.dumps({"not_found": True})
     if isinstance(problem, Unavailable):
         return json.dumps({"unavailable": str(problem), "retry_after": problem.retry_after})
     return json.dumps({"nonsense": str(problem)})
@@ -83,6 +88,8 @@ def _heard(outcome: str) -> DomainError | None:
     told = json.loads(outcome)
     if "refused" in told:
         return RefreshRefused(told["refused"])
+    if "not_found" in told:
+        return ConnectionNotFound()
     if "unavailable" in told:
         return Unavailable(told["unavailable"], retry_after=told["retry_after"])
     if "nonsense" in told:
