@@ -202,9 +202,16 @@ async def activate_import(
     intent: Job | None,
     reservation: Reservation | None = None,
 ) -> Connection:
-    """Show the connection, with its account; its intent is done."""
+    """Show the connection, with its account; its intent is done.
+
+    Raises:
+        ConnectionNotFound: it was forgotten meanwhile.
+
+    """
     async with store.begin() as tx:
-        current = await tx.connections.get(connection.company_id, connection.id, lock=True)
+        current = await tx.connections.get(connection.company_id, connection.id, lock=True, deleted=True)
+        if current.deleted_at is not None:
+            raise ConnectionNotFound
         if current.status is PENDING:
             authorized = current.authorize(
                 nango_id=nango_id_of(connection), integration=connection.integration, at=tx.now, by=by
@@ -234,8 +241,8 @@ async def discard_import(
     """Leave nothing of a key that was refused or could not be tried."""
     with contextlib.suppress(ConnectionNotFound, ConcurrentChange):
         async with store.begin() as tx:
-            current = await tx.connections.get(connection.company_id, connection.id, lock=True)
-            if current.status is not PENDING:
+            current = await tx.connections.get(connection.company_id, connection.id, lock=True, deleted=True)
+            if current.status is not PENDING or current.deleted_at is not None:
                 return
             removal = await end_authorizations(tx, current, ids, nango_id=nango_id_of(connection))
             await tx.connections.save(current.delete(at=tx.now, by=by))

@@ -45,7 +45,10 @@ class Page(Generic[Item]):
 
 
 class Connections(Protocol):
-    """A company's connections, inside one transaction. Deleted ones are not found unless asked for."""
+    """A company's connections, inside one transaction.
+
+    Those that it does not see (`Connection.visible`) are not found unless asked for as `deleted`.
+    """
 
     @abstractmethod
     async def get(
@@ -54,7 +57,7 @@ class Connections(Protocol):
         """Give the connection; `lock` holds its row until the transaction ends.
 
         Raises:
-            ConnectionNotFound: absent, another company's, or deleted (unless `deleted`).
+            ConnectionNotFound: absent, another company's, or not visible (unless `deleted`).
 
         """
 
@@ -157,8 +160,8 @@ class Jobs(Protocol):
         """Try again later; counts a try."""
 
     @abstractmethod
-    async def finish(self, job_id: str) -> None:
-        """Owe it no more."""
+    async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
+        """Owe it no more; with `due_at`, only where it is still due then, not asked for anew meanwhile."""
 
 
 @frozen(kw_only=True)

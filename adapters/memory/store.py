@@ -28,7 +28,7 @@ from adapters.memory.transaction import (
 from application.ports import ConnectionFilter, Flight, JobKind, Page, Store
 from domain.authorization import KEPT
 from domain.connection import ACTIVE
-from domain.errors import ConnectionNotFound, InvalidInput
+from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -85,15 +85,12 @@ class MemoryStore(Store):
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """See the port."""
         await asyncio.sleep(0)
-        connection = await MemoryConnections(self._state).get(company_id, connection_id)
-        if not connection.visible:
-            raise ConnectionNotFound
-        return connection
+        return await MemoryConnections(self._state).get(company_id, connection_id)
 
     async def company_of(self, connection_id: str) -> str | None:
         """See the port."""
         connection = self._state.connections.get(connection_id)
-        return connection.company_id if connection and connection.deleted_at is None else None
+        return connection.company_id if connection and connection.visible else None
 
     async def list(
         self, company_id: str, wanted: ConnectionFilter, *, limit: int, cursor: str | None

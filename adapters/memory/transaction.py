@@ -77,7 +77,7 @@ class MemoryConnections(Connections):
     ) -> Connection:
         """See the port; transactions run one at a time."""
         connection = self._state.of(company_id, connection_id)
-        if connection.deleted_at is not None and not deleted:
+        if not connection.visible and not deleted:
             raise ConnectionNotFound
         return connection
 
@@ -258,9 +258,11 @@ class MemoryJobs(Jobs):
         if job := self._state.jobs.get(job_id):
             self._state.jobs[job_id] = attrs.evolve(job, due_at=due_at, tries=job.tries + 1)
 
-    async def finish(self, job_id: str) -> None:
+    async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
         """See the port."""
-        self._state.jobs.pop(job_id, None)
+        job = self._state.jobs.get(job_id)
+        if job is not None and due_at in (None, job.due_at):
+            del self._state.jobs[job_id]
 
 
 @frozen

@@ -9,6 +9,7 @@ from attrs import frozen
 from adapters.postgres.rows import (
     CONNECTION_COLUMNS,
     EVENT_COLUMNS,
+    VISIBLE,
     connection_of,
     connection_values,
     to_json,
@@ -68,7 +69,7 @@ class PostgresConnections(Connections):
         self, company_id: str, connection_id: str, *, lock: bool = False, deleted: bool = False
     ) -> Connection:
         """See the port."""
-        sql = _GET + ("" if deleted else " AND deleted_at IS NULL") + (" FOR UPDATE" if lock else "")
+        sql = _GET + ("" if deleted else f" AND {VISIBLE}") + (" FOR UPDATE" if lock else "")
         row = await self._session.row(sql, company_id, connection_id)
         if row is None:
             raise ConnectionNotFound

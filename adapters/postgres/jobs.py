@@ -69,9 +69,11 @@ class PostgresJobs(Jobs):
             "UPDATE jobs SET due_at = $2, tries = tries + 1 WHERE id = $1", job_id, due_at
         )
 
-    async def finish(self, job_id: str) -> None:
+    async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
         """See the port."""
-        await self._session.run("DELETE FROM jobs WHERE id = $1", job_id)
+        await self._session.run(
+            "DELETE FROM jobs WHERE id = $1 AND due_at = coalesce($2::timestamptz, due_at)", job_id, due_at
+        )
 
 
 @frozen

@@ -122,7 +122,8 @@ class PostgresStore(Store):
         """See the port."""
         async with session(self._pool) as work:
             row = await work.row(
-                "SELECT company_id FROM connections WHERE id = $1 AND deleted_at IS NULL", connection_id
+                f"SELECT company_id FROM connections WHERE id = $1 AND {VISIBLE}",  # noqa: S608 - constants
+                connection_id,
             )
         return row["company_id"] if row else None
 

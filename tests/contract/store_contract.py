@@ -7,6 +7,14 @@ from tests.contract.store.connections import AuthUrlRules, ConnectionRules
 from tests.contract.store.history import HistoryRules
 from tests.contract.store.lists import ListRules
 from tests.contract.store.tenancy import TenancyRules
+from tests.contract.store.watch import (
+    GrantRules,
+    RecheckRules,
+    StaleRules,
+    TrialRules,
+    TurnRules,
+    WalkRules,
+)
 from tests.contract.store.work import DeploymentRules, FlightRules, IdempotencyRules, JobRules
 
 
@@ -21,5 +29,11 @@ class StoreContract(
     FlightRules,
     DeploymentRules,
     TenancyRules,
+    GrantRules,
+    WalkRules,
+    StaleRules,
+    TurnRules,
+    RecheckRules,
+    TrialRules,
 ):
     """Subclasses give the fixtures `store` and `age`."""

@@ -191,14 +191,6 @@ class ConnectionRules(StoreRules):
         with pytest.raises(ConcurrentChange):
             await stepped(store, gone, "update", name="Lazarus", metadata=None)
 
-    async def test_an_import_that_is_not_finished_is_found_by_transactions_only(self, store: Store) -> None:
-        intent = await born(store, auth_kind=AuthKind.API_KEY)
-        async with store.begin() as tx:
-            assert await tx.connections.get(ACME, intent.id) == intent
-
-        with pytest.raises(ConnectionNotFound):
-            await store.find(ACME, intent.id)
-
     async def test_a_connection_names_its_company_until_it_is_deleted(self, store: Store) -> None:
         connection = await born(store)
         assert await store.company_of(connection.id) == ACME
