@@ -152,6 +152,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(
             HttpOptions,
             nango_public_url=settings.provided.nango_public_url,
+            public_url=settings.provided.public_url,
             starts_per_minute=settings.provided.starts_per_minute,
             callbacks_per_minute=settings.provided.callbacks_per_minute,
             proxies=settings.provided.proxies,

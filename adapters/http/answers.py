@@ -53,10 +53,14 @@ def ok_page(items: list[Any], *, has_more: bool, next_cursor: str | None) -> web
 
 def refused(refusal: Refusal, kind: type[web.Response] = web.Response) -> web.Response:
     """Answer that it was not done, and why."""
-    problems = [Problem(name, message) for name, message in refusal.details]
-    failure = Failure(refusal.code, refusal.message, problems or UNSET)
     headers = {**_JSON, **refusal.headers}
-    return kind(body=_encode(Refused(False, failure)), status=refusal.status, headers=headers)
+    return kind(body=_encode(envelope(refusal)), status=refusal.status, headers=headers)
+
+
+def envelope(refusal: Refusal) -> Refused:
+    """Put a refusal into the envelope."""
+    problems = [Problem(name, message) for name, message in refusal.details]
+    return Refused(False, Failure(refusal.code, refusal.message, problems or UNSET))
 
 
 def refused_page(refusal: Refusal, request_id: str) -> web.Response:

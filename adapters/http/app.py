@@ -1,4 +1,4 @@
-"""The application: every route in one table."""
+"""The application: every route, guarded as the table says."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from attrs import frozen
 
 from adapters.http.access import guarded, rationed
 from adapters.http.boundary import boundary, drop_banner
-from adapters.http.handlers.authorizations import AuthorizationHandlers
-from adapters.http.handlers.callbacks import CallbackHandlers
-from adapters.http.handlers.connections import ConnectionHandlers
-from adapters.http.handlers.service import ServiceHandlers
-from adapters.http.limits import RateLimit
-from application.ports import Scope
+from adapters.http.routes import routes_of
 
 if TYPE_CHECKING:
-    from adapters.http.use_cases import UseCases
+    from aiohttp.typedefs import Handler
 
-READ, WRITE = Scope.READ, Scope.WRITE
+    from adapters.http.routes import Route
+    from adapters.http.use_cases import UseCases
 
 
 @frozen(kw_only=True)
@@ -28,6 +24,7 @@ class HttpOptions:
 
     Attributes:
         nango_public_url: where browsers reach Nango, without a trailing slash.
+        public_url: the address that the documentation names.
         max_body: the largest body in bytes; a larger one is a 413.
         starts_per_minute: how many authorizations one API key may start.
         callbacks_per_minute: how many callbacks may come from one address.
@@ -36,6 +33,7 @@ class HttpOptions:
     """
 
     nango_public_url: str
+    public_url: str = "http://localhost:3000"
     max_body: int = 64 * 1024
     starts_per_minute: int = 600
     callbacks_per_minute: int = 600
@@ -55,52 +53,18 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
         raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp for this platform")
     app = web.Application(middlewares=[boundary], client_max_size=options.max_body)
     app.on_response_prepare.append(drop_banner)
-    _add_api(app, use_cases, RateLimit(options.starts_per_minute))
-    _add_open_routes(app, use_cases, options)
+    for route in routes_of(use_cases, options):
+        handler = _handler(route, use_cases, options)
+        app.router.add_route(route.method, route.path, handler, expect_handler=_expect)
     return app
 
 
-def _add_api(app: web.Application, use_cases: UseCases, starts: RateLimit) -> None:
-    connections = ConnectionHandlers(use_cases)
-    authorizations = AuthorizationHandlers(use_cases)
-    service = ServiceHandlers(use_cases)
-    base = "/api/v1/connections"
-    # aiohttp tries them in this order: what workflows call before every step comes first.
-    for method, path, scope, handler, limit in (
-        (hdrs.METH_GET, f"{base}/{{id}}", READ, connections.get, None),
-        (hdrs.METH_PATCH, f"{base}/{{id}}", WRITE, connections.update, None),
-        (hdrs.METH_DELETE, f"{base}/{{id}}", WRITE, connections.delete, None),
-        (hdrs.METH_GET, base, READ, connections.list, None),
-        (hdrs.METH_POST, base, WRITE, authorizations.create, starts),
-        (hdrs.METH_GET, f"{base}/{{provider}}/auth-url", WRITE, authorizations.auth_url, starts),
-        (hdrs.METH_POST, f"{base}/{{id}}/refresh", WRITE, connections.refresh, None),
-        (hdrs.METH_POST, f"{base}/{{id}}/verify", WRITE, connections.verify, None),
-        (hdrs.METH_POST, f"{base}/{{id}}/disconnect", WRITE, connections.disconnect, None),
-        (hdrs.METH_POST, f"{base}/{{id}}/reauthorize", WRITE, authorizations.reauthorize, starts),
-        (hdrs.METH_POST, f"{base}/{{id}}/connect-session", WRITE, authorizations.connect_session, starts),
-        (hdrs.METH_GET, f"{base}/{{id}}/events", READ, connections.events, None),
-        (hdrs.METH_GET, "/api/v1/events", READ, connections.company_events, None),
-        (hdrs.METH_GET, "/api/v1/providers", READ, service.providers, None),
-    ):
-        app.router.add_route(
-            method, path, guarded(use_cases.authenticate, scope, handler, limit), expect_handler=_expect
-        )
-
-
-def _add_open_routes(app: web.Application, use_cases: UseCases, options: HttpOptions) -> None:
-    callbacks = CallbackHandlers(use_cases, f"{options.nango_public_url}/oauth/callback")
-    service = ServiceHandlers(use_cases)
-    limit = RateLimit(options.callbacks_per_minute)
-    report = rationed(callbacks.report, limit, options.proxies)
-    relay = rationed(callbacks.relay, limit, options.proxies)
-    for method, path, handler in (
-        (hdrs.METH_GET, "/api/v1/connections/{provider}/callback", report),
-        (hdrs.METH_GET, "/oauth/callback", relay),
-        (hdrs.METH_POST, "/api/v1/webhooks/nango", service.webhook),
-        (hdrs.METH_GET, "/healthz", service.healthy),
-        (hdrs.METH_GET, "/readyz", service.ready),
-    ):
-        app.router.add_route(method, path, handler, expect_handler=_expect)
+def _handler(route: Route, use_cases: UseCases, options: HttpOptions) -> Handler:
+    if route.scope is not None:
+        return guarded(use_cases.authenticate, route.scope, route.handler, route.limit)
+    if route.limit is not None:
+        return rationed(route.handler, route.limit, options.proxies)
+    return route.handler
 
 
 async def _expect(request: web.Request) -> None:

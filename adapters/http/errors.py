@@ -107,6 +107,9 @@ UNEXPECTED = Refusal(
 )
 
 
+UNREADABLE = Refusal(status=400, code="BAD_REQUEST", message="The request is not valid HTTP")
+
+
 def refusal(error: Exception) -> Refusal:
     """Say what to tell the caller; `UNEXPECTED` is for what nobody foresaw."""
     if isinstance(error, errors.DomainError) and type(error) in TABLE:

@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 BODY_SECONDS = 10.0
 
-_CONNECTION_ID = re.compile(r"conn_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CONNECTION_ID = re.compile(r"conn_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER = re.compile(r"[0-9]{1,3}")
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _MOST_PARAMETERS = 100
@@ -46,7 +46,7 @@ def known_id(text: str) -> str:
         ConnectionNotFound: it is not.
 
     """
-    if _CONNECTION_ID.fullmatch(text) is None:
+    if CONNECTION_ID.fullmatch(text) is None:
         raise ConnectionNotFound
     return text
 

@@ -50,7 +50,7 @@ def _containers(value: Any, depth: int) -> Iterator[tuple[Any, int]]:
 
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
-_END = r"$(?!\n)"
+END = r"$(?!\n)"
 """The end of a text in Python, whose `$` also stands before a last line feed, as in JSON Schema's dialect."""
 
 Name = Annotated[
@@ -62,16 +62,19 @@ Name = Annotated[
     ),
 ]
 Provider = Annotated[
-    str, Meta(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}{_END}", description="the key of a provider")
+    str, Meta(pattern=rf"^[A-Za-z0-9][A-Za-z0-9_-]{{0,63}}{END}", description="the key of a provider")
 ]
 Filter = Annotated[
     str,
-    Meta(
-        pattern=rf"^[^{_CONTROLS}]{{1,255}}{_END}", description="1 to 255 characters, no control characters"
-    ),
+    Meta(pattern=rf"^[^{_CONTROLS}]{{1,255}}{END}", description="1 to 255 characters, no control characters"),
 ]
 Cursor = Annotated[
-    str, Meta(pattern=rf"^[!-~]{{1,512}}{_END}", description="a cursor as `meta.nextCursor` gave it")
+    str,
+    Meta(
+        pattern=rf"^[!-~]{{1,512}}{END}",
+        description="a cursor as `meta.nextCursor` gave it",
+        extra_json_schema={"format": "cursor"},
+    ),
 ]
 Limit = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Redirect = Annotated[
@@ -79,12 +82,24 @@ Redirect = Annotated[
     Meta(
         max_length=MAX_LENGTH,
         description=f"an https URL (or http on localhost) of at most {MAX_LENGTH} characters",
+        pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[!#-;=?-\[\]_a-z~]+{END}",
         extra={"check": _check_redirect_url},
+        extra_json_schema={"format": "redirect-url"},
     ),
 ]
-Metadata = Annotated[dict[str, Any], Meta(description="a JSON object", extra={"check": _check_metadata})]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description="a JSON object",
+        extra={"check": _check_metadata},
+        extra_json_schema={
+            "additionalProperties": {"$ref": "#/components/schemas/Json"},
+            "maxProperties": METADATA_KEYS,
+        },
+    ),
+]
 Parameters = Annotated[
-    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}{_END}")]],
+    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}{END}")]],
     Meta(max_length=32, description="an object of at most 32 texts, each of 1 to 1024 characters"),
 ]
 Credentials = Annotated[
@@ -99,17 +114,17 @@ Status = Annotated[
 ]
 
 
-class Nothing(Struct):
+class Nothing(Struct, forbid_unknown_fields=True):
     """No parameters, or no fields."""
 
 
-class ProviderPath(Struct):
+class ProviderPath(Struct, forbid_unknown_fields=True):
     """The path of auth-url."""
 
     provider: Provider
 
 
-class ListQuery(Struct, rename="camel"):
+class ListQuery(Struct, rename="camel", forbid_unknown_fields=True):
     """The query of a list of connections."""
 
     provider: Provider | UnsetType = UNSET
@@ -120,21 +135,21 @@ class ListQuery(Struct, rename="camel"):
     cursor: Cursor | UnsetType = UNSET
 
 
-class EventsQuery(Struct, rename="camel"):
+class EventsQuery(Struct, rename="camel", forbid_unknown_fields=True):
     """The query of a history."""
 
     after: Cursor | UnsetType = UNSET
     limit: Limit = 50
 
 
-class AuthUrlQuery(Struct, rename="camel"):
+class AuthUrlQuery(Struct, rename="camel", forbid_unknown_fields=True):
     """The query of auth-url; whatever else is in it is a parameter of the provider."""
 
     redirect_url: Redirect | UnsetType = UNSET
     connection_name: Name | UnsetType = UNSET
 
 
-class ReportQuery(Struct, rename="camel"):
+class ReportQuery(Struct, rename="camel", forbid_unknown_fields=True):
     """The query of the reference's callback; whatever else is in it is ignored."""
 
     connection_id: str = ""
@@ -143,7 +158,13 @@ class ReportQuery(Struct, rename="camel"):
     redirect_url: str | UnsetType = UNSET
 
 
-class NewConnection(Struct, rename="camel"):
+class RelayQuery(Struct, forbid_unknown_fields=True):
+    """The query of the relay, as far as we read it; all of it is the provider's and Nango's."""
+
+    state: str | UnsetType = UNSET
+
+
+class NewConnection(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of a create."""
 
     name: Name
@@ -154,14 +175,14 @@ class NewConnection(Struct, rename="camel"):
     credentials: Credentials | UnsetType = UNSET
 
 
-class ConnectionChanges(Struct, rename="camel"):
+class ConnectionChanges(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of an update; the metadata is replaced as a whole."""
 
     name: Name | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 
-class NewAuthorization(Struct, rename="camel"):
+class NewAuthorization(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of a reauthorize."""
 
     redirect_url: Redirect | UnsetType = UNSET
@@ -169,7 +190,7 @@ class NewAuthorization(Struct, rename="camel"):
     credentials: Credentials | UnsetType = UNSET
 
 
-class NewSession(Struct, rename="camel"):
+class NewSession(Struct, rename="camel", forbid_unknown_fields=True):
     """The body of a connect-session."""
 
     redirect_url: Redirect | UnsetType = UNSET

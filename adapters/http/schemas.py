@@ -7,17 +7,40 @@ text already (`present.when`): msgspec would write microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from adapters.http.errors import CODES
+from domain.connection import ConnectionStatus
+from domain.events import EventType
 
 Data = TypeVar("Data")
+
+Id = Annotated[str, Meta(description="`conn_` and a UUID.")]
+ProviderKey = Annotated[str, Meta(description="The key of a provider.")]
+Status = Annotated[
+    str,
+    Meta(
+        description="pending, active, error, expired or disconnected: see Statuses.",
+        extra_json_schema={"enum": [status.value for status in ConnectionStatus]},
+    ),
+]
+When = Annotated[
+    str,
+    Meta(description="RFC 3339, UTC, with milliseconds and Z.", extra_json_schema={"format": "date-time"}),
+]
+What = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventType]})]
+Account = Annotated[str, Meta(description="The account at the provider, as the provider calls it.")]
+Reason = Annotated[str, Meta(description="What is wrong, where the status is error or expired.")]
+Free = Annotated[Mapping[str, Any], Meta(description="What you gave, unchanged.")]
+Cursor = Annotated[str, Meta(description="Where to go on: give it back as it is.")]
 
 
 class Success(Struct, Generic[Data]):
     """The envelope of everything that went well."""
 
-    success: bool
+    success: Annotated[bool, Meta(extra_json_schema={"const": True})]
     data: Data
 
 
@@ -25,13 +48,13 @@ class PageMeta(Struct, rename="camel"):
     """Whether a list goes on, and where."""
 
     has_more: bool
-    next_cursor: str | UnsetType = UNSET
+    next_cursor: Cursor | UnsetType = UNSET
 
 
 class SuccessPage(Struct, Generic[Data]):
     """The envelope of a list."""
 
-    success: bool
+    success: Annotated[bool, Meta(extra_json_schema={"const": True})]
     data: list[Data]
     meta: PageMeta
 
@@ -46,52 +69,52 @@ class Problem(Struct):
 class Failure(Struct):
     """What went wrong: a code that never changes, and a sentence."""
 
-    code: str
+    code: Annotated[str, Meta(description="Never changes.", extra_json_schema={"enum": CODES})]
     message: str
-    details: list[Problem] | UnsetType = UNSET
+    details: Annotated[list[Problem], Meta(description="Everything that is wrong.")] | UnsetType = UNSET
 
 
 class Refused(Struct):
     """The envelope of everything else."""
 
-    success: bool
+    success: Annotated[bool, Meta(extra_json_schema={"const": False})]
     error: Failure
 
 
 class ConnectionSummary(Struct, rename="camel"):
-    """A connection in a list. `error_message` where the status is error or expired."""
+    """A connection in a list. `errorMessage` where the status is error or expired."""
 
-    id: str
+    id: Id
     name: str
-    provider: str
-    status: str
-    external_account_id: str | None
-    last_synced_at: str | None
-    created_at: str
-    updated_at: str
-    error_message: str | UnsetType | None = UNSET
+    provider: ProviderKey
+    status: Status
+    external_account_id: Account | None
+    last_synced_at: When | None
+    created_at: When
+    updated_at: When
+    error_message: Reason | UnsetType | None = UNSET
 
 
 class ConnectionDetails(Struct, rename="camel"):
     """A connection by itself."""
 
-    id: str
+    id: Id
     name: str
-    provider: str
-    status: str
-    external_account_id: str | None
-    last_synced_at: str | None
-    metadata: Mapping[str, Any]
-    created_at: str
-    updated_at: str
-    error_message: str | UnsetType | None = UNSET
+    provider: ProviderKey
+    status: Status
+    external_account_id: Account | None
+    last_synced_at: When | None
+    metadata: Free
+    created_at: When
+    updated_at: When
+    error_message: Reason | UnsetType | None = UNSET
 
 
 class AuthUrl(Struct, rename="camel"):
     """Where to send the user."""
 
-    connection_id: str
-    provider: str
+    connection_id: Id
+    provider: ProviderKey
     auth_url: str
     is_new: bool
     message: str = "Redirect user to authUrl to complete OAuth authorization"
@@ -100,10 +123,10 @@ class AuthUrl(Struct, rename="camel"):
 class CreatedConnection(Struct, rename="camel"):
     """A connection that was just created."""
 
-    id: str
+    id: Id
     name: str
-    provider: str
-    status: str
+    provider: ProviderKey
+    status: Status
     oauth_url: str | UnsetType
     message: str
 
@@ -111,9 +134,9 @@ class CreatedConnection(Struct, rename="camel"):
 class CompletedAuthorization(Struct, rename="camel"):
     """The callback's answer where there is nowhere to redirect to."""
 
-    connection_id: str
-    provider: str
-    status: str
+    connection_id: Id
+    provider: ProviderKey
+    status: Status
     message: str
 
 
@@ -122,7 +145,7 @@ class ConnectSession(Struct, rename="camel"):
 
     token: str
     connect_link: str
-    expires_at: str
+    expires_at: When
 
 
 class Deleted(Struct):
@@ -134,33 +157,33 @@ class Deleted(Struct):
 class Refreshed(Struct, rename="camel"):
     """The answer to a refresh."""
 
-    id: str
-    last_synced_at: str | None
+    id: Id
+    last_synced_at: When | None
     message: str = "Connection refresh completed"
 
 
 class Verified(Struct, rename="camel"):
-    """The answer to a verification. A pending connection has no `external_account_id` at all."""
+    """The answer to a verification. A pending connection has no `externalAccountId` at all."""
 
     healthy: bool
-    connection_id: str
-    provider: str
-    status: str
-    external_account_id: str | UnsetType | None
+    connection_id: Id
+    provider: ProviderKey
+    status: Status
+    external_account_id: Account | UnsetType | None
     error: str | None
-    checked_at: str
+    checked_at: When
 
 
 class EventDetails(Struct, rename="camel"):
     """One fact of a connection's history; `version` counts them from 1."""
 
-    connection_id: str
+    connection_id: Id
     version: int
-    type: str
-    at: str
+    type: What
+    at: When
     actor: str
-    status_before: str | None
-    status: str
+    status_before: Status | None
+    status: Status
     reason: str | None
 
 
@@ -183,7 +206,7 @@ class CredentialDetails(Struct):
 class ProviderDetails(Struct, rename="camel"):
     """A provider, and how it can be connected: `parameters` by OAuth, `credentials` where it takes any."""
 
-    provider: str
+    provider: ProviderKey
     name: str
     description: str
     category: str

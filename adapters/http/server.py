@@ -15,7 +15,7 @@ from aiohttp import web
 
 from adapters.http.answers import refused
 from adapters.http.boundary import REQUEST_ID
-from adapters.http.errors import UNEXPECTED, Refusal
+from adapters.http.errors import UNEXPECTED, UNREADABLE
 
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
@@ -23,7 +23,6 @@ MAX_FIELD = 16 * 1024
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
 
-_UNREADABLE = Refusal(status=400, code="BAD_REQUEST", message="The request is not valid HTTP")
 _SERVER_ERROR = 500
 
 _log = structlog.get_logger("connections.http")
@@ -113,7 +112,7 @@ class Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer in the envelope, close, and tell of it without the bytes that were wrong."""
         request_id = secrets.token_hex(16)
-        refusal = UNEXPECTED if status >= _SERVER_ERROR else _UNREADABLE
+        refusal = UNEXPECTED if status >= _SERVER_ERROR else UNREADABLE
         _log.info(
             "request",
             request_id=request_id,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
-from attrs import frozen
+from attrs import define, field, frozen
 
 from adapters.postgres.errors import DRIVER_ERRORS, is_outage, translate
+from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from typing import TypeAlias
 
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    _Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    _Pool = asyncpg.Pool
 
 ACQUIRE_TIMEOUT = 1.0
 COMMAND_TIMEOUT = 3.0
@@ -25,6 +28,58 @@ SERVER_SETTINGS = {
     "idle_in_transaction_session_timeout": "5000ms",
 }
 """The server gives up before the client does, so that it can say why."""
+
+
+@define(eq=False)
+class Turns:
+    """Who gets a connection of a pool next: first come, first served.
+
+    asyncpg lets whoever comes while a connection is free have it before those who were told to wait for it,
+    so that under load the same ones wait until their time is over.
+    """
+
+    _free: asyncio.Semaphore = field(converter=asyncio.Semaphore)
+    waiting: int = field(default=0, init=False)
+
+    async def take(self) -> None:
+        """Wait for a turn.
+
+        Raises:
+            TimeoutError: there was none within a second.
+
+        """
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT):
+                await self._free.acquire()
+        finally:
+            self.waiting -= 1
+
+    def give_back(self) -> None:
+        """Let the next one have it."""
+        self._free.release()
+
+
+class Pool(_Pool):
+    """A pool of asyncpg's that is shared fairly."""
+
+    def __init__(self, url: str, *, max_size: int, **how: Any) -> None:
+        super().__init__(
+            url,
+            min_size=0,
+            max_size=max_size,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            reset=_keep,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+            **how,
+        )
+        self.turns = Turns(max_size)
 
 
 async def open_pool(url: str, *, max_size: int = 10, through_pgbouncer: bool = False) -> Pool:
@@ -40,11 +95,9 @@ async def open_pool(url: str, *, max_size: int = 10, through_pgbouncer: bool = F
         ValueError: the URL cannot be understood.
 
     """
-    return await asyncpg.create_pool(
+    return await Pool(
         url,
-        min_size=0,
         max_size=max_size,
-        reset=_keep,
         timeout=ACQUIRE_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
         statement_cache_size=0 if through_pgbouncer else 200,
@@ -98,19 +151,26 @@ async def session(pool: Pool) -> AsyncIterator[Session]:
     """Borrow a connection of the pool.
 
     Raises:
-        StoreUnavailable: there was none within a second.
+        StoreUnavailable: there was none within a second, or it could not be made within another.
 
     """
     try:
-        connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
-    except DRIVER_ERRORS as error:
-        raise await _explain(pool, error) from None
+        await pool.turns.take()
+    except TimeoutError:
+        raise StoreUnavailable from None
     try:
-        yield Session(connection, pool)
+        try:
+            connection = await pool.acquire()
+        except DRIVER_ERRORS as error:
+            raise await _explain(pool, error) from None
+        try:
+            yield Session(connection, pool)
+        finally:
+            # The work is done or has failed by now: a connection that breaks on its way back changes neither.
+            with suppress(*DRIVER_ERRORS):
+                await pool.release(connection, timeout=ACQUIRE_TIMEOUT)
     finally:
-        # The work is done or has failed by now: a connection that breaks on its way back changes neither.
-        with suppress(*DRIVER_ERRORS):
-            await pool.release(connection)
+        pool.turns.give_back()
 
 
 async def _explain(pool: Pool, error: BaseException) -> Exception:

@@ -50,12 +50,11 @@ class PostgresSurvey:
 
     def pool(self) -> PoolState:
         """Look at the pool."""
-        waiting = self._pool._queue._getters  # type: ignore[attr-defined] # noqa: SLF001 - asyncpg does not tell
         return PoolState(
             size=self._pool.get_size(),
             idle=self._pool.get_idle_size(),
             max_size=self._pool.get_max_size(),
-            waiting=sum(not waiter.done() for waiter in waiting),
+            waiting=self._pool.turns.waiting,
         )
 
 
