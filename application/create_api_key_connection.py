@@ -47,7 +47,7 @@ class CreateApiKeyConnection:
     _importing: ImportCredentials
     _remove: RemoveGrants
     _once: Idempotency = field(
-        init=False, default=attrs.Factory(lambda self: Idempotency(self._store, self._ids), takes_self=True)
+        init=False, default=attrs.Factory(lambda self: Idempotency(self._ids), takes_self=True)
     )
 
     async def __call__(

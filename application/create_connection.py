@@ -43,7 +43,7 @@ class CreateConnection:
     _ids: Ids
     _authorizations: StartAuthorization
     _once: Idempotency = field(
-        init=False, default=attrs.Factory(lambda self: Idempotency(self._store, self._ids), takes_self=True)
+        init=False, default=attrs.Factory(lambda self: Idempotency(self._ids), takes_self=True)
     )
 
     async def __call__(

@@ -24,7 +24,7 @@ from domain.errors import ConnectionNotFound, IdempotencyKeyReused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from application.ports import Ids, Store, Transaction
+    from application.ports import Ids, Transaction
 
 Result = TypeVar("Result")
 
@@ -37,11 +37,15 @@ _LOOK_AGAIN = 0.1
 
 @frozen(kw_only=True)
 class Reservation:
-    """A key at work. The state of the answer derives from the key, which only the caller has."""
+    """A key at work. The state of the answer derives from the key, which only the caller has.
+
+    `replaces` is the record of a first try that has left nothing.
+    """
 
     company_id: str
     key: str = field(repr=False)
     record: IdempotencyRecord
+    replaces: IdempotencyRecord | None = None
 
     def state(self) -> str:
         """Give the state of this request's authorization, the same each time."""
@@ -50,7 +54,11 @@ class Reservation:
 
     async def reserve(self, tx: Transaction) -> None:
         """Take the key within the transaction that does the work."""
-        if there := await tx.idempotency.put(self.company_id, self.record):
+        there = await tx.idempotency.put(self.company_id, self.record)
+        if there is not None and there == self.replaces:
+            await tx.idempotency.forget(self.company_id, self.record.key_hash)
+            there = await tx.idempotency.put(self.company_id, self.record)
+        if there is not None:
             raise _KeyTaken(there)
 
     async def answered(self, tx: Transaction, authorization_url: str) -> None:
@@ -64,7 +72,6 @@ class Reservation:
 class Idempotency:
     """Tells a first request from its repetitions."""
 
-    _store: Store
     _ids: Ids
     _flights: SingleFlight = field(init=False, factory=SingleFlight)
 
@@ -122,10 +129,8 @@ class Idempotency:
         try:
             return await again(attrs.evolve(reservation, record=there))
         except ConnectionNotFound:
-            # What the first try began has been cleared away: begin anew.
-            async with self._store.begin() as tx:
-                await tx.idempotency.forget(reservation.company_id, there.key_hash)
-            return await begin(reservation)
+            # What the first try began has been cleared away: one of those who find out begins anew.
+            return await self._once(attrs.evolve(reservation, replaces=there), begin, again)
 
     async def _first(
         self, reservation: Reservation, begin: Callable[[Reservation | None], Awaitable[Result]]
