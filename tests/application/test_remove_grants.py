@@ -1,0 +1,213 @@
+"""Delete and disconnect: gone here at once, and gone at Nango for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from domain.connection import DISCONNECTED, ERROR
+from domain.errors import ConnectionNotFound, GatewayNonsense, GatewayTimeout, GatewayUnavailable
+from tests.application.world import World, nango_id
+
+VERBS = pytest.mark.parametrize("verb", ["delete", "disconnect"])
+
+
+async def _nothing_is_owed(world: World) -> bool:
+    await world.later(days=1)
+    return not await world.store.take_due_jobs(limit=10, lease=timedelta(0))
+
+
+# ── here ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_deleted_connection_is_not_found_and_not_listed(world: World) -> None:
+    connection = await world.authorize()
+    await world.delete(connection.id)
+    with pytest.raises(ConnectionNotFound):
+        await world.connection(connection.id)
+    assert await world.connections() == []
+
+
+async def test_deleting_twice_finds_nothing(world: World) -> None:
+    connection = await world.authorize()
+    await world.delete(connection.id)
+    with pytest.raises(ConnectionNotFound):
+        await world.delete(connection.id)
+
+
+async def test_the_history_of_a_deleted_connection_stays(world: World) -> None:
+    connection = await world.authorize()
+    await world.delete(connection.id)
+    assert (await world.history(connection.id))[-1] == "deleted"
+
+
+async def test_a_disconnected_connection_stays_with_its_reason(world: World) -> None:
+    connection = await world.authorize()
+    gone = await world.disconnect(connection.id)
+    assert (gone.status, gone.nango_id) == (DISCONNECTED, None)
+    assert gone.error_message
+    assert gone == await world.connection(connection.id)
+
+
+async def test_a_disconnected_connection_keeps_what_is_known_of_its_account(world: World) -> None:
+    connection = await world.authorize()
+    assert (await world.disconnect(connection.id)).external_account_id == "acct_1"
+
+
+async def test_disconnecting_twice_is_fine_and_one_fact(world: World) -> None:
+    connection = await world.authorize()
+    await world.disconnect(connection.id)
+    await world.disconnect(connection.id)
+    assert (await world.history(connection.id)).count("disconnected") == 1
+
+
+async def test_a_pending_connection_can_be_disconnected(world: World) -> None:
+    started = await world.auth_url()
+    assert (await world.disconnect(started.connection_id)).status is DISCONNECTED
+
+
+@VERBS
+async def test_another_companys_connection_is_not_found(world: World, verb: str) -> None:
+    theirs = await world.auth_url(company="other")
+    with pytest.raises(ConnectionNotFound):
+        await getattr(world, verb)(theirs.connection_id)
+
+
+# ── at Nango ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@VERBS
+async def test_the_grant_is_gone_at_once(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    await getattr(world, verb)(connection.id)
+    assert world.grants() == set()
+    assert await _nothing_is_owed(world)
+
+
+@VERBS
+async def test_a_grant_that_is_gone_already_is_fine(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    world.gateway.forget(nango_id(connection))
+    await getattr(world, verb)(connection.id)
+    assert await _nothing_is_owed(world)
+
+
+@VERBS
+async def test_other_connections_keep_their_grants(world: World, verb: str) -> None:
+    connection, other = await world.authorize("stripe"), await world.authorize("hubspot")
+    await getattr(world, verb)(connection.id)
+    assert world.grants() == {other.nango_id}
+
+
+@VERBS
+@pytest.mark.parametrize("operation", ["find_grants", "delete"])
+@pytest.mark.parametrize("trouble", [GatewayUnavailable(), GatewayTimeout(), GatewayNonsense()])
+async def test_where_nango_does_not_answer_the_caller_is_done_and_the_worker_finishes(
+    world: World, verb: str, operation: str, trouble: GatewayUnavailable
+) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(trouble, [operation], times=2)
+    await getattr(world, verb)(connection.id)
+    assert world.grants() == {connection.nango_id}
+    await world.work_for(minutes=2)
+    assert world.grants() == set()
+    assert await _nothing_is_owed(world)
+
+
+@VERBS
+async def test_where_nango_hangs_the_caller_waits_less_than_five_seconds(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    hanging = world.gateway.hold("find_grants")
+    before = world.now()
+    await getattr(world, verb)(connection.id)
+    assert world.now() - before < timedelta(seconds=5)
+    hanging.set()
+    await world.work_for(seconds=40)
+    assert world.grants() == set()
+
+
+async def test_the_worker_tries_ever_more_rarely_but_for_as_long_as_it_takes(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(GatewayUnavailable(), times=None)
+    await world.delete(connection.id)
+    asked = world.gateway.calls["find_grants"]
+    await world.work_for(minutes=10)
+    first = world.gateway.calls["find_grants"] - asked
+    await world.work_for(minutes=10)
+    second = world.gateway.calls["find_grants"] - asked - first
+    assert 1 <= second < first < 10
+    await world.later(days=3)
+    world.gateway.heal()
+    await world.work()
+    assert world.grants() == set()
+
+
+async def test_a_process_that_dies_after_hiding_the_connection_leaves_the_rest_to_the_worker(
+    world: World,
+) -> None:
+    connection = await world.authorize()
+    dying = world.another_process(World().gateway)
+    dying.gateway.hold("find_grants")
+    await dying.delete(connection.id)
+    assert world.grants() == {connection.nango_id}
+    await world.work_for(seconds=40)
+    assert world.grants() == set()
+
+
+# ── what is not removed ───────────────────────────────────────────────────────────────────────────────
+
+
+@VERBS
+async def test_a_grant_of_another_deployment_is_never_removed(world: World, verb: str) -> None:
+    # After a restored backup, the same connection ids live in two databases over one Nango.
+    connection = await world.authorize()
+    grant = world.gateway.grant(nango_id(connection))
+    theirs = attrs.evolve(grant, nango_id="theirs", tags={**grant.tags, "deployment": "another"})
+    world.gateway.stored[theirs.integration, "theirs"] = theirs
+    await getattr(world, verb)(connection.id)
+    await world.work_for(minutes=5)
+    assert world.grants() == {"theirs"}
+
+
+@VERBS
+async def test_a_grant_without_our_tags_is_never_removed(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    grant = world.gateway.grant(nango_id(connection))
+    world.gateway.stored[grant.integration, "guest"] = attrs.evolve(grant, nango_id="guest", tags={})
+    await getattr(world, verb)(connection.id)
+    await world.work_for(minutes=5)
+    assert world.grants() == {"guest"}
+
+
+async def test_a_late_removal_leaves_what_was_authorized_since(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(GatewayUnavailable(), ["find_grants"])
+    await world.disconnect(connection.id)
+    await world.come_back((await world.auth_url()).url)
+    again = await world.connection(connection.id)
+    assert world.grants() == {connection.nango_id, again.nango_id}
+    await world.work_for(minutes=2)
+    assert world.grants() == {again.nango_id}
+
+
+async def test_a_late_removal_leaves_an_authorization_that_is_under_way(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(GatewayUnavailable(), ["find_grants"])
+    await world.disconnect(connection.id)
+    started = await world.auth_url()
+    call, gate = await world.catch("relay_callback", world.come_back(started.url))
+    await world.later(seconds=30)
+    await world.work()
+    gate.set()
+    assert (await call).outcome == "succeeded"
+    assert world.grants() == {(await world.connection(connection.id)).nango_id}
+
+
+async def test_deleting_a_failed_reauthorization_removes_the_old_grant(world: World) -> None:
+    connection = await world.in_error()
+    await world.deny((await world.auth_url()).url)
+    assert (await world.connection(connection.id)).status is ERROR
+    await world.delete(connection.id)
+    assert world.grants() == set()
