@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.ports import FlightKind
+from application.renew_credentials import BACK_OFF
 from application.settle import AUTHORIZED
 from domain.connection import ACTIVE
 from domain.errors import ConnectionNotFound
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from application.flights import Flights
     from application.ports import Job, Store
     from application.verify_connection import CheckHealth
@@ -37,18 +40,22 @@ class RecheckConnection:
             DomainError: it could not be found out now; the job stays.
 
         """
-        try:
-            connection = await self._store.find(job.company_id, job.connection_id)
-        except ConnectionNotFound:
-            connection = None
-        if connection is not None and connection.status in AUTHORIZED:
-            await self._look(connection)
         async with self._store.begin() as tx:
-            await tx.jobs.finish(job.id)
+            try:
+                connection = await tx.connections.get(job.company_id, job.connection_id)
+            except ConnectionNotFound:
+                connection = None
+            now = tx.now
+        if connection is not None and connection.status in AUTHORIZED:
+            await self._look(connection, now)
+        async with self._store.begin() as tx:
+            # A look that was refused owes another one, which is merged with this one.
+            await tx.jobs.finish(job.id, due_at=job.due_at)
 
-    async def _look(self, connection: Connection) -> None:
+    async def _look(self, connection: Connection, now: datetime) -> None:
         # One more look after a first refusal, no chain of them: Nango gives up after four days of failures.
-        first = connection.status is ACTIVE
+        # A look that comes while Nango backs off (its webhook outruns our own note of the refusal) is none.
+        first = connection.status is ACTIVE or now < connection.updated_at + BACK_OFF
 
         async def look() -> None:
             await self._check(connection, by=ACTOR, recheck=first, cautious=True)
