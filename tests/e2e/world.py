@@ -30,12 +30,13 @@ class World:
     logs: Path
 
     def settings(self, **other: object) -> dict[str, object]:
-        """Give the settings of a process of this deployment."""
+        """Give the settings of a process of this deployment; all journeys come from one address."""
         return {
             "database_url": self.database_url,
             "nango_url": self.nango_url,
             "nango_secret_key": SECRET_KEY,
             "public_url": self.public_url,
+            "callbacks_per_minute": 0,
             **other,
         }
 
