@@ -1,4 +1,4 @@
-"""The command line: `connections serve | worker | migrate | keys | providers | dev`."""
+"""The command line: `connections serve | worker | migrate | doctor | keys | providers | dev`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
@@ -20,14 +21,17 @@ from adapters.postgres.migrate import migrate as apply_migrations
 from application.ports import Scope
 from domain.api_key import make_key
 from domain.errors import DomainError
-from entrypoints import process
+from entrypoints import process, reports
+from entrypoints.check_provider import check_provider
+from entrypoints.doctor import examine
 from entrypoints.logs import configure_logs
 from entrypoints.service import composed, serve, work_until
 from entrypoints.settings import Settings, SettingsError, read_settings, require
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from application.findings import Finding
     from application.ports import ApiKeyRecord
     from entrypoints.container import Container
 
@@ -35,6 +39,9 @@ Result = TypeVar("Result")
 
 _said = Console(stderr=True, highlight=False)
 _printed = Console(highlight=False)
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
 class _Commands(click.Group):
@@ -88,6 +95,15 @@ def migrate() -> None:
         _said.print(f"applied {migration.revision:04d} {migration.name}")
     if not applied:
         _said.print("nothing to do")
+
+
+@main.command()
+@_json_option
+def doctor(as_json: bool) -> None:
+    """Say what is wrong with this deployment, and what to do; 1 where something does not work."""
+    settings = _settings("database_url", "nango_secret_key")
+    configure_logs("error", settings.log_format)  # the report says it all
+    _report(asyncio.run(examine(settings)), as_json=as_json)
 
 
 @main.command()
@@ -174,6 +190,30 @@ def list_providers() -> None:
     _printed.print(table)
 
 
+@providers.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--parameter",
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What a user would say first.",
+)
+@_json_option
+def check_provider_file(file: Path, parameters: tuple[str, ...], as_json: bool) -> None:
+    """Check a provider's FILE; where CONNECTIONS_NANGO_SECRET_KEY is set, try it against Nango, too."""
+    given = {}
+    for each in parameters:
+        name, separator, value = each.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{name!r} is not NAME=VALUE")
+        given[name] = value
+    settings = _settings()
+    configure_logs("error", settings.log_format)  # the report says it all
+    _report(asyncio.run(check_provider(settings, file, given)), as_json=as_json)
+
+
 # ── shared ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -195,6 +235,12 @@ def _with_container(use: Callable[[Container], Awaitable[Result]]) -> Result:
         return asyncio.run(run())
     except DomainError as problem:
         _fail(f"{problem} (Is CONNECTIONS_DATABASE_URL right, and `connections migrate` done?)")
+
+
+def _report(findings: Sequence[Finding], *, as_json: bool) -> None:
+    click.echo(reports.as_json(findings) if as_json else reports.as_text(findings))
+    if not reports.passed(findings):
+        sys.exit(1)
 
 
 def _fail(message: str) -> NoReturn:

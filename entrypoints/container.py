@@ -27,6 +27,7 @@ from application.create_api_key import CreateApiKey
 from application.create_api_key_connection import CreateApiKeyConnection, FinishImport
 from application.create_connection import CreateConnection
 from application.delete_connection import DeleteConnection
+from application.diagnose import Diagnose
 from application.disconnect_connection import DisconnectConnection
 from application.do_due_work import DoDueWork
 from application.environment import Environment
@@ -51,6 +52,7 @@ from application.report_authorization import ReportAuthorization
 from application.resolve_attempt import ResolveAttempt
 from application.schedule_checks import ScheduleChecks
 from application.sweep_grants import SweepGrants
+from application.try_provider import TryProvider
 from application.update_connection import UpdateConnection
 from application.verify_connection import CheckHealth, VerifyConnection
 
@@ -84,7 +86,9 @@ class Container(containers.DeclarativeContainer):
     probe = providers.Singleton(ProbeAccount, gateway, catalogue)
     renew = providers.Singleton(RenewCredentials, store, gateway, catalogue, ids, probe)
     environment = providers.Singleton(Environment, store, gateway)
-    check_health = providers.Singleton(CheckHealth, store, gateway, probe, renew, environment)
+    check_health = providers.Singleton(
+        CheckHealth, store, gateway, probe, renew, environment, settings.provided.verify_interval
+    )
     identify = providers.Singleton(IdentifyAccount, store, gateway, probe)
     remove = providers.Singleton(RemoveGrants, store, gateway)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
@@ -127,6 +131,15 @@ class Container(containers.DeclarativeContainer):
         check_readiness=providers.Singleton(CheckReadiness, store),
     )
     create_api_key = providers.Singleton(CreateApiKey, api_keys)
+    diagnose = providers.Singleton(
+        Diagnose,
+        store,
+        gateway,
+        catalogue,
+        settings.provided.callback_url,
+        settings.provided.nango_callbacks,
+    )
+    try_provider = providers.Singleton(TryProvider, gateway)
     do_due_work = providers.Singleton(
         DoDueWork,
         store,

@@ -57,6 +57,12 @@ class Settings:
         """What Nango's environment callback URL is to be set to."""
         return f"{self.public_url}/oauth/callback"
 
+    @property
+    def nango_callbacks(self) -> frozenset[str]:
+        """Where Nango has browsers come back to where nobody has set its callback URL."""
+        own = (self.nango_url, self.nango_public_url, "https://api.nango.dev")
+        return frozenset(f"{address}/oauth/callback" for address in own)
+
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """Read every CONNECTIONS_ variable; an empty one counts as unset.

@@ -45,6 +45,18 @@ def load_catalogue(extra_dir: Path | None, *, entry_points: bool = True) -> Cata
     return Catalogue(adapters)
 
 
+def load_file(file: Path) -> ProviderAdapter:
+    """Load one provider's file by itself.
+
+    Raises:
+        CatalogueError: it is wrong, cannot be read, or is not named like its key and `.toml`.
+
+    """
+    if file.suffix != ".toml":
+        raise CatalogueError(str(file), "is not named *.toml")
+    return ProviderFile(str(file), file.stem, _text(file)).parse()
+
+
 def _from_folder(folder: Traversable) -> Adapters:
     adapters: Adapters = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):

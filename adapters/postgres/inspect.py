@@ -1,0 +1,89 @@
+"""Look at a database from outside the pool, for whoever has to find out what is wrong with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import asyncpg
+from attrs import frozen
+
+from adapters.postgres.errors import DRIVER_ERRORS
+from adapters.postgres.migrate import current, shipped
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+DEADLINE = 5.0
+
+_LOOK = """
+SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS called,
+    pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only,
+    clock_timestamp() AS now
+"""
+
+
+class NoDatabase(Exception):
+    """The database cannot be looked at; the message says why, without the address or the password."""
+
+
+@frozen(kw_only=True)
+class DatabaseFacts:
+    """What was seen.
+
+    Attributes:
+        version: 180001 for 18.1, as PostgreSQL numbers it.
+        revision: of the schema; 0 where it was never migrated. `shipped` is the one of this release.
+        read_only: a standby, or set so.
+        ahead: by how much this host's clock is ahead of the database's, to within the time of a round trip.
+
+    """
+
+    version: int
+    called: str
+    revision: int
+    shipped: int
+    read_only: bool
+    ahead: timedelta
+
+
+async def inspect(url: str) -> DatabaseFacts:
+    """Look at the database, also through pgbouncer.
+
+    Raises:
+        NoDatabase: it does not answer, or does not let us in.
+
+    """
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=DEADLINE, command_timeout=DEADLINE, statement_cache_size=0
+        )
+        try:
+            before = datetime.now(UTC)
+            row = await connection.fetchrow(_LOOK)
+            after = datetime.now(UTC)
+            revision = await current(connection)
+        finally:
+            connection.terminate()
+    except (*DRIVER_ERRORS, ValueError) as error:
+        raise NoDatabase(_why(error)) from None
+    assert row is not None  # noqa: S101 - a SELECT without FROM gives one row
+    return DatabaseFacts(
+        version=row["version"],
+        called=row["called"],
+        revision=revision,
+        shipped=len(shipped()),
+        read_only=row["read_only"],
+        ahead=before + (after - before) / 2 - row["now"],
+    )
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"It does not answer within {DEADLINE:.0f} s."
+    if isinstance(error, asyncpg.PostgresError):
+        return f"It says: {error.args[0]}."
+    if isinstance(error, OSError):
+        return f"It cannot be reached: {error.strerror or type(error).__name__}."
+    # What the driver says of an address that it cannot read quotes it, password and all.
+    return f"Its address cannot be understood, or leads to something else ({type(error).__name__})."
