@@ -1,0 +1,109 @@
+"""A pool that is shared fairly, and what operators see of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapters.postgres import pool as pool_module
+from adapters.postgres.pool import open_pool, session
+from adapters.postgres.store import PostgresStore
+from adapters.postgres.survey import PostgresSurvey
+from application.ports import PoolState
+from domain.errors import StoreUnavailable
+from tests.contract.store.base import ACME, RIVAL, authorized, born
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from adapters.postgres.pool import Pool
+
+
+@pytest.fixture
+async def narrow(database_url: str) -> AsyncIterator[Pool]:
+    """A pool of one connection."""
+    pool = await open_pool(database_url, max_size=1)
+    yield pool
+    pool.terminate()
+
+
+async def test_who_waits_longer_is_served_first(narrow: Pool) -> None:
+    served = []
+
+    async def use(name: str) -> None:
+        async with session(narrow):
+            served.append(name)
+
+    async with session(narrow):
+        early = asyncio.create_task(use("early"))
+        await asyncio.sleep(0)
+    # The connection is free now, and `early` has been told so, but has not run yet.
+    await use("late")
+    await early
+
+    assert served == ["early", "late"]
+
+
+async def test_who_gives_up_waiting_takes_nobodys_turn(narrow: Pool) -> None:
+    async with session(narrow):
+        impatient = asyncio.create_task(PostgresStore(narrow).ping())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.gather(impatient, return_exceptions=True)
+
+    await PostgresStore(narrow).ping()
+
+
+async def test_nobody_waits_for_ever(narrow: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "ACQUIRE_TIMEOUT", 0.01)
+    async with session(narrow):
+        with pytest.raises(StoreUnavailable):
+            await PostgresStore(narrow).ping()
+
+
+async def test_the_state_of_the_pool_is_told(narrow: Pool) -> None:
+    survey = PostgresSurvey(narrow)
+    assert survey.pool() == PoolState(size=0, idle=0, max_size=1, waiting=0)
+
+    async with session(narrow):
+        waiting = asyncio.create_task(PostgresStore(narrow).ping())
+        await asyncio.sleep(0)
+        assert survey.pool() == PoolState(size=1, idle=0, max_size=1, waiting=1)
+
+    await waiting
+    assert survey.pool() == PoolState(size=1, idle=1, max_size=1, waiting=0)
+
+
+async def test_connections_of_all_companies_are_counted(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    await born(store, provider="slack")
+    await authorized(store, provider="slack")
+    await born(store, company_id=RIVAL, provider="slack")
+
+    assert (await PostgresSurvey(postgres_pool)()).connections == {
+        ("slack", "pending"): 2,
+        ("slack", "active"): 1,
+    }
+
+
+async def test_only_overdue_work_counts(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    for number, due in enumerate((timedelta(hours=-1), timedelta(minutes=-1), timedelta(hours=1))):
+        await postgres_pool.execute(
+            "INSERT INTO jobs (company_id, connection_id, id, kind, due_at, tries) "
+            "VALUES ($1, $2, $3, 'identify', clock() + $4::interval, 0)",
+            ACME,
+            connection.id,
+            str(number),
+            due,
+        )
+
+    survey = await PostgresSurvey(postgres_pool)()
+
+    assert survey.jobs.count == 2
+    assert timedelta(hours=1) <= survey.jobs.oldest < timedelta(hours=1, minutes=1)
+    assert (survey.attempts.count, survey.attempts.oldest) == (0, timedelta(0))
