@@ -61,6 +61,8 @@ class DoDueWork:
         except DomainError as problem:
             # The lease runs out by itself, and with it comes the next try.
             _log.warning("attempt not resolved", attempt=attempt.id, code=problem.code, problem=str(problem))
+        except Exception:  # noqa: BLE001 - a bug in one piece of work must not hold up all behind it
+            _log.exception("attempt not resolved", attempt=attempt.id)
 
     async def _job(self, job: Job) -> None:
         do, later = self._doing(job.kind)
@@ -76,6 +78,9 @@ class DoDueWork:
                 code=problem.code,
                 problem=str(problem),
             )
+            await later(job)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("job postponed", job=job.id, kind=job.kind, connection=job.connection_id)
             await later(job)
 
     def _doing(
