@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import re
 import sys
@@ -10,16 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.loader import load_catalogue
+from adapters.sandbox import Integration, create_sandbox
+from entrypoints.cli import main
+from tests.e2e.harness import free_port
+from tests.e2e.sandbox_process import SECRET_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_aiohttp import AiohttpServer
+
 GUIDE = (Path(__file__).parents[2] / "docs/adding-a-provider.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-ERROR, ACME, TRY_ACME, BOLT, PYPROJECT, TRY_BOLT = [text for _, text in BLOCKS]
+ERROR, ACME, CHECK, TRY_ACME, OBJECT, PYPROJECT, TRY_OBJECT = [text for _, text in BLOCKS]
 
 
 def run(example: str) -> None:
@@ -32,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    sys.modules.pop("bolt_connections", None)
+    sys.modules.pop("salesforce_by_token", None)
 
 
 def test_the_toml_example_works_as_the_page_says(folder: Path) -> None:
@@ -50,8 +58,8 @@ def test_the_error_on_the_page_is_the_one_that_is_given(folder: Path) -> None:
 
 def test_the_python_example_works_as_the_page_says(folder: Path) -> None:
     project = tomllib.loads(PYPROJECT)["project"]
-    (folder / "bolt_connections.py").write_text(BOLT)
-    info = folder / f"bolt_connections-{project['version']}.dist-info"
+    (folder / "salesforce_by_token.py").write_text(OBJECT)
+    info = folder / f"salesforce_by_token-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
@@ -60,4 +68,25 @@ def test_the_python_example_works_as_the_page_says(folder: Path) -> None:
     lines = [f"{name} = {target}" for name, target in points.items()]
     (info / "entry_points.txt").write_text("\n".join(["[connections.providers]", *lines]))
     importlib.invalidate_caches()
-    run(TRY_BOLT)
+    run(TRY_OBJECT)
+
+
+async def test_the_check_says_what_the_page_shows(folder: Path, aiohttp_server: AiohttpServer) -> None:
+    (folder / "providers").mkdir()
+    (folder / "providers/acme.toml").write_text(ACME)
+    port = free_port()
+    sandbox = create_sandbox(
+        secret_key=SECRET_KEY,
+        public_url=f"http://127.0.0.1:{port}",
+        callback_url="https://connections.example.com/oauth/callback",
+        integrations=[Integration("acme", scopes="read,write")],
+    )
+    await aiohttp_server(sandbox, port=port)
+    command, _, shown = CHECK.partition("\n")
+    settings = {
+        "CONNECTIONS_NANGO_URL": f"http://127.0.0.1:{port}",
+        "CONNECTIONS_NANGO_SECRET_KEY": SECRET_KEY,
+    }
+    arguments = command.removeprefix("$ connections ").split()
+    result = await asyncio.to_thread(CliRunner(env=settings).invoke, main, arguments)
+    assert (result.exit_code, result.stdout.replace("127.0.0.1", "acme.example")) == (0, shown)
