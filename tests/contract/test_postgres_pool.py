@@ -37,12 +37,17 @@ async def test_who_waits_longer_is_served_first(narrow: Pool) -> None:
         async with session(narrow):
             served.append(name)
 
+    async def come_when_it_is_free() -> None:
+        # Before `early`, who has been told by then, runs.
+        while narrow.get_idle_size() == 0:
+            await asyncio.sleep(0)
+        await use("late")
+
     async with session(narrow):
         early = asyncio.create_task(use("early"))
+        late = asyncio.create_task(come_when_it_is_free())
         await asyncio.sleep(0)
-    # The connection is free now, and `early` has been told so, but has not run yet.
-    await use("late")
-    await early
+    await asyncio.gather(early, late)
 
     assert served == ["early", "late"]
 
