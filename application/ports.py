@@ -545,13 +545,15 @@ class AuthGateway(Protocol):
 class Notice:
     """What a webhook of Nango speaks of: a reason to look, and nothing more.
 
-    `trouble`: it tells of a failure.
+    `trouble`: it tells of a failure. `well`: it tells that credentials work, which is no news of an active
+    connection.
     """
 
     integration: str
     nango_id: str
     attempt_id: str | None
-    trouble: bool
+    trouble: bool = False
+    well: bool = False
 
 
 class NoticeReader(Protocol):

@@ -50,7 +50,8 @@ class ReceiveWebhook:
 
     async def _look_at(self, connection: Connection, notice: Notice) -> None:
         # What we know already is no news. It matters, too: our own refused refresh sends another webhook.
-        if notice.trouble and connection.status is not ACTIVE:
+        known = notice.well if connection.status is ACTIVE else notice.trouble
+        if known:
             return
         if connection.status in AUTHORIZED:
             async with self._store.begin() as tx:

@@ -14,7 +14,7 @@ from domain.errors import CredentialsUnusable, GrantNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from application.ports import AuthGateway, GrantDetails, Ids, ProviderCatalogue, Store
     from application.probe_account import ProbeAccount
@@ -46,12 +46,14 @@ class RenewCredentials:
         trouble: CredentialsUnusable | None = None,
         by: str,
         recheck: bool = True,
+        fresh: timedelta | None = None,
     ) -> Connection:
         """Renew, and give the connection as it is then: active, error, expired or disconnected.
 
         `word` is what the provider said of the old credentials, better than Nango's general sentence.
         `trouble` is what Nango said of them: that it has given up, it does not say again when it is forced.
         `recheck` asks the worker to look again after Nango's back-off where the refresh was refused.
+        `fresh` as in `settle`.
 
         Raises:
             ProviderUnavailable, GatewayUnavailable, GatewayNonsense: nothing is known, nothing changed.
@@ -64,26 +66,32 @@ class RenewCredentials:
             return await settle(self._store, connection, gone(by=by))
         except CredentialsUnusable as problem:
             final = trouble if trouble is not None and trouble.exhausted else problem
-            return await self._refused(connection, final, word, by=by, recheck=recheck)
+            return await self._refused(connection, final, word, by=by, recheck=recheck, fresh=fresh)
         if details.expires_at is not None:
             # Nango answers 200 with the old token where there is no refresh token.
             async with self._store.begin() as tx:
                 expired = details.expires_at <= tx.now
             if expired:
-                return await settle(self._store, connection, _expire(NO_REFRESH_TOKEN, by=by))
-        return await self._judge(connection, details, by=by, recheck=recheck)
+                return await settle(self._store, connection, _expire(NO_REFRESH_TOKEN, by=by), fresh=fresh)
+        return await self._judge(connection, details, by=by, recheck=recheck, fresh=fresh)
 
     async def _judge(
-        self, connection: Connection, details: GrantDetails, *, by: str, recheck: bool
+        self,
+        connection: Connection,
+        details: GrantDetails,
+        *,
+        by: str,
+        recheck: bool,
+        fresh: timedelta | None,
     ) -> Connection:
         try:
             verdict = await self._probe(connection, details)
         except CredentialsUnusable as problem:
-            return await self._refused(connection, problem, None, by=by, recheck=recheck)
+            return await self._refused(connection, problem, None, by=by, recheck=recheck, fresh=fresh)
         except GrantNotFound:
             return await settle(self._store, connection, gone(by=by))
         if verdict.health is Health.DEAD:
-            return await settle(self._store, connection, _fail(verdict.reason or REFUSED, by=by))
+            return await settle(self._store, connection, _fail(verdict.reason or REFUSED, by=by), fresh=fresh)
         return await settle(
             self._store,
             connection,
@@ -99,9 +107,11 @@ class RenewCredentials:
         *,
         by: str,
         recheck: bool,
+        fresh: timedelta | None,
     ) -> Connection:
         if problem.exhausted:
-            return await settle(self._store, connection, _expire(f"{problem} Authorize again.", by=by))
+            given_up = _expire(f"{problem} Authorize again.", by=by)
+            return await settle(self._store, connection, given_up, fresh=fresh)
         oauth = self._catalogue.get(connection.provider).provider.oauth
 
         def refused(seen: Connection, at: datetime) -> Change:
@@ -109,7 +119,7 @@ class RenewCredentials:
                 return seen.expire(reason=OUTLIVED, at=at, by=by)
             return seen.fail_refresh(reason=word or str(problem), at=at, by=by)
 
-        settled = await settle(self._store, connection, refused)
+        settled = await settle(self._store, connection, refused, fresh=fresh)
         if recheck:
             async with self._store.begin() as tx:
                 await owe_a_look(tx, settled, self._ids, delay=BACK_OFF)

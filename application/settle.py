@@ -9,7 +9,7 @@ from domain.connection import ACTIVE, ERROR, EXPIRED, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from application.ports import Store, Verdict
     from domain.history import Change
@@ -23,18 +23,30 @@ REFUSED = "The provider refused the credentials"
 GONE = "The connection no longer exists at Nango. Authorize it again."
 
 
-async def settle(store: Store, seen: Connection, *steps: Step) -> Connection:
-    """Take these steps, unless the connection has moved on to other credentials since it was `seen`."""
+async def settle(store: Store, seen: Connection, *steps: Step, fresh: timedelta | None = None) -> Connection:
+    """Take these steps, unless the connection has moved on to other credentials since it was `seen`.
+
+    With `fresh`, only news are written: not what is known already, and not that credentials work which were
+    seen to work less than `fresh` ago. So nobody moves anything by replaying a webhook.
+    """
     async with store.begin() as tx:
         connection = await tx.connections.get(seen.company_id, seen.id, lock=True)
         same = (connection.nango_id, connection.authorized_at) == (seen.nango_id, seen.authorized_at)
         if not same or connection.status not in AUTHORIZED:
             return connection
         for step in steps:
-            if change := step(connection, tx.now):
+            change = step(connection, tx.now)
+            if change is not None and (fresh is None or _is_news(change, connection, fresh)):
                 await tx.connections.save(change)
                 connection = change.after
         return connection
+
+
+def _is_news(change: Change, before: Connection, fresh: timedelta) -> bool:
+    told = set(change.event.changes)
+    if told != {"last_synced_at"}:
+        return bool(told)
+    return before.last_synced_at is None or change.event.at >= before.last_synced_at + fresh
 
 
 def found(verdict: Verdict, *, seen: Connection, by: str) -> Step:

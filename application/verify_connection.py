@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from application.probe_account import ProbeAccount
     from application.renew_credentials import RenewCredentials
     from domain.connection import Connection
+
+_A_DAY = timedelta(days=1)
 
 
 @frozen(kw_only=True)
@@ -42,6 +45,7 @@ class CheckHealth:
     _probe: ProbeAccount
     _renew: RenewCredentials
     _environment: Environment
+    _interval: timedelta
 
     async def __call__(
         self, connection: Connection, *, by: str, recheck: bool = True, cautious: bool = False
@@ -49,7 +53,8 @@ class CheckHealth:
         """Look, and give the connection as it is then.
 
         `cautious`: nobody asked for this look, so an absence counts only in an environment that is known to
-        be ours; a key of the wrong one answers 404 for everything.
+        be ours; a key of the wrong one answers 404 for everything. Only news are written then: that the
+        credentials still work, no more often than the schedule wants to know it.
 
         Raises:
             Unavailable, GatewayNonsense: nothing is known, nothing changed.
@@ -57,6 +62,7 @@ class CheckHealth:
         """
         if connection.nango_id is None:
             return connection
+        fresh = (self._interval or _A_DAY) if cautious else None
         if not await self._gateway.has_grant(connection.integration, connection.nango_id):
             if cautious:
                 await self._environment.insist()
@@ -69,9 +75,13 @@ class CheckHealth:
             if connection.auth_kind is AuthKind.API_KEY:
                 raise
             # Nango's own trouble with the credentials says nothing about the provider: decide as a refresh.
-            return await self._renew(connection, trouble=trouble, by=by, recheck=recheck)
+            return await self._renew(connection, trouble=trouble, by=by, recheck=recheck, fresh=fresh)
         return await settle(
-            self._store, connection, found(verdict, seen=connection, by=by), identified(verdict, by=by)
+            self._store,
+            connection,
+            found(verdict, seen=connection, by=by),
+            identified(verdict, by=by),
+            fresh=fresh,
         )
 
 

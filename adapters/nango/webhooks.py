@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_WELL = frozenset({"creation", "refresh"})
+"""What tells of credentials that work, where it succeeded; an override may be another account."""
+
+
 class _Webhook(Struct, rename="camel"):
     """The part of a webhook of type auth that we read; a failed creation carries no tags."""
 
@@ -50,11 +54,19 @@ class NangoNotices(NoticeReader):
             webhook = self._decoder.decode(body)
         except (msgspec.DecodeError, RecursionError):
             return None  # genuine, and of a kind that we do not know
-        if webhook.type != "auth" or not webhook.connection_id or not webhook.provider_config_key:
+        attempt_id = (webhook.tags or {}).get("attempt")
+        names = (webhook.provider_config_key, webhook.connection_id, attempt_id or "-")
+        if webhook.type != "auth" or not all(map(_is_name, names)):
             return None
         return Notice(
             integration=webhook.provider_config_key,
             nango_id=webhook.connection_id,
-            attempt_id=(webhook.tags or {}).get("attempt"),
+            attempt_id=attempt_id or None,
             trouble=not webhook.success,
+            well=webhook.success and webhook.operation in _WELL,
         )
+
+
+def _is_name(text: str) -> bool:
+    """Whether this can name anything of ours; a database refuses to look for a NUL."""
+    return bool(text) and text.isascii() and text.isprintable()
