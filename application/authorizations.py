@@ -245,7 +245,7 @@ class StartAuthorization:
             await tx.connections.save(renamed)
 
     async def undo(self, attempt: Attempt, *, by: str, key_hash: bytes | None = None) -> None:
-        """Close an attempt whose flow was never started.
+        """Close an attempt whose flow was never started, or whose URL nobody was given.
 
         A connection that nobody was told of goes with it, and so does its Idempotency-Key.
         """
@@ -254,13 +254,19 @@ class StartAuthorization:
                 attempt.company_id, attempt.connection_id, lock=True, deleted=True
             )
             await tx.attempts.close(attempt.id, Outcome.ABANDONED, "not_started", at=tx.now)
-            unused = connection.version == 1 and connection.status is PENDING and not connection.deleted_at
             others = [
                 other
                 for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
-                if other.id != attempt.id and (other.mode is not None or other.closed_at is None)
+                if other.id != attempt.id
             ]
-            if unused and not others:
-                await tx.connections.save(connection.delete(at=tx.now, by=by))
-                if key_hash is not None:
-                    await tx.idempotency.forget(attempt.company_id, key_hash)
+            if connection.status is not PENDING or connection.deleted_at is not None:
+                return
+            if any(other.closed_at is None for other in others):
+                return
+            if connection.version > 1 or any(other.mode for other in others):
+                # It was made pending after all, and only the database's reply was lost.
+                await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
+                return
+            await tx.connections.save(connection.delete(at=tx.now, by=by))
+            if key_hash is not None:
+                await tx.idempotency.forget(attempt.company_id, key_hash)
