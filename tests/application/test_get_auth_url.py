@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters.catalogue.catalogue import Catalogue
+from adapters.catalogue.toml_provider import TomlProvider
 from domain.authorization import OPEN_PER_COMPANY, OPEN_PER_CONNECTION, Attempt
 from domain.connection import ACTIVE, PENDING
 from domain.errors import (
@@ -18,10 +19,9 @@ from domain.errors import (
     InvalidInput,
     TooManyAttempts,
 )
-from tests.application.world import COMPANY, NOON, state_of
-
-if TYPE_CHECKING:
-    from tests.application.world import World
+from domain.provider import OAuth, Parameter, ParameterTarget, Provider
+from tests.application.service import catalogue
+from tests.application.world import COMPANY, NOON, World, state_of
 
 
 async def test_the_first_call_makes_a_pending_connection(world: World) -> None:
@@ -420,3 +420,18 @@ async def test_parameters_of_a_start_that_failed_are_not_kept(world: World) -> N
     with pytest.raises(GatewayUnavailable):
         await world.auth_url("netsuite", accountId="2")
     assert (await world.connection(connection.id)).parameters == {"accountId": "1"}
+
+
+async def test_a_parameter_of_the_authorization_itself_goes_into_the_providers_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = catalogue()
+    domain = Parameter(
+        name="domain", pattern="[a-z]+", label="Domain", target=ParameterTarget.AUTHORIZATION_PARAMS
+    )
+    oauth = OAuth(integration="hubspot", parameters=(domain,))
+    acme = Provider(key="acme", name="Acme", description="CRM", category="crm", oauth=oauth)
+    extended = Catalogue({**known._adapters, "acme": TomlProvider(acme)})
+    monkeypatch.setattr("tests.application.service.catalogue", lambda: extended)
+    started = await World().auth_url("acme", domain="juniper")
+    assert "domain=juniper" in started.url

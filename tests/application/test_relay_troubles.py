@@ -213,9 +213,14 @@ async def test_a_process_that_dies_after_the_relay_leaves_the_success_to_the_wor
     assert (await world.connection(started.connection_id)).status is ACTIVE
 
 
-async def test_a_process_that_dies_between_intent_and_flow_leaves_nothing(world: World) -> None:
+@pytest.mark.parametrize(
+    ("operation", "after"), [("open_session", False), ("start_flow", False), ("start_flow", True)]
+)
+async def test_a_process_that_dies_between_intent_and_outcome_leaves_nothing(
+    world: World, operation: str, after: bool
+) -> None:
     dying = _hung(world)
-    dying.gateway.hold("open_session")
+    dying.gateway.hold(operation, after=after)
     asyncio.ensure_future(dying.auth_url())  # noqa: RUF006 - never to be heard of again
     await world.work_for(seconds=19)
     assert len(await world.connections()) == 1
