@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from adapters.sandbox import Sandbox
 
 SHIPPED = ROOT / "adapters/catalogue/providers"
+TBA = ("credentials.tokenId", "credentials.tokenSecret", "accountId")
 STRIPE, NETSUITE = SHIPPED / "stripe.toml", SHIPPED / "netsuite.toml"
 
 
@@ -56,8 +57,7 @@ async def test_a_good_file_says_what_it_asks_for_and_where_users_go(settings: Se
         (
             "api_key",
             "ok",
-            "A connection by key asks its caller for "
-            "credentials.tokenId, credentials.tokenSecret, accountId.",
+            f"A connection by key asks its caller for {', '.join(TBA)}.",
         ),
         ("oauth", "ok", "Nango has the integration 'netsuite'."),
         ("api_key", "ok", "Nango has the integration 'netsuite-tba'."),
