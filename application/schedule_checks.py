@@ -36,13 +36,12 @@ class ScheduleChecks:
         """Do a round, if it is time for one; give how many looks were scheduled."""
         if not self._interval:
             return 0
-        every = min(max(self._interval / _ROUNDS, _SHORTEST), _LONGEST)
+        # No round is so short that its share of the budget would be less than one look.
+        every = max(min(self._interval / _ROUNDS, _LONGEST), _SHORTEST, _LONGEST / self._per_minute)
         if not await self._store.take_turn("schedule checks", every=every):
             return 0
-        budget = max(1, round(self._per_minute * (every / _LONGEST)))
-        stale = await self._store.stale(
-            self._interval, limit=budget, per_company=max(1, self._per_minute // 3)
-        )
+        budget = max(1, int(self._per_minute * (every / _LONGEST)))
+        stale = await self._store.stale(self._interval, limit=budget, per_company=max(1, budget // 3))
         for connection in stale:
             async with self._store.begin() as tx:
                 # Spread over the round: connections made together shall not be looked at together for ever.

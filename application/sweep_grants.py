@@ -9,12 +9,13 @@ import structlog
 from attrs import define, field
 
 from application.owed import owe_a_look
-from application.ports import Job, JobKind
 from application.remove_grants import is_over
 from domain.connection import ACTIVE
-from domain.errors import ConnectionNotFound
+from domain.errors import ConnectionNotFound, DomainError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from application.environment import Environment
     from application.ports import AuthGateway, Ids, Store
     from domain.authorization import Grant
@@ -53,6 +54,7 @@ class SweepGrants:
             return
         seen: set[Key] = set()
         troubled: set[Key] = set()
+        over: list[Grant] = []
         async for grants in self._gateway.grants():
             ours = {
                 (connection.integration, connection.nango_id): connection
@@ -65,13 +67,15 @@ class SweepGrants:
                 seen.add(key)
                 connection = ours.get(key)
                 if connection is None:
-                    await self._consider_removal(grant)
+                    if await self._is_over(grant):
+                        over.append(grant)
                 elif grant.auth_error:
                     troubled.add(key)
                     if key not in self._troubled and connection.status is ACTIVE:
                         await self._owe(connection)
         self._troubled = frozenset(troubled)
         await self._consider_absent(seen)
+        await self._remove(over)
 
     async def _consider_absent(self, seen: set[Key]) -> None:
         known = 0
@@ -97,27 +101,28 @@ class SweepGrants:
         for connection in twice:
             await self._owe(connection)
 
-    async def _consider_removal(self, grant: Grant) -> None:
+    async def _is_over(self, grant: Grant) -> bool:
         if grant.tags.get("deployment") != await self._store.deployment():
-            return
+            return False
         company_id, connection_id = grant.tags.get("company", ""), grant.tags.get("connection", "")
         async with self._store.begin() as tx:
             try:
                 connection = await tx.connections.get(company_id, connection_id, deleted=True)
             except ConnectionNotFound:
-                return  # tagged as ours, yet unknown: after a restored backup these are good connections
-            attempts = await tx.attempts.of(company_id, connection_id)
-            closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
-            if is_over(grant, connection, closed):
-                await tx.jobs.add(
-                    Job(
-                        id=self._ids.random_id(),
-                        kind=JobKind.REMOVE,
-                        company_id=company_id,
-                        connection_id=connection_id,
-                        due_at=tx.now,
-                    )
+                return (
+                    False  # tagged as ours, yet unknown: after a restored backup these are good connections
                 )
+            attempts = await tx.attempts.of(company_id, connection_id)
+        closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
+        return is_over(grant, connection, closed)
+
+    async def _remove(self, over: Sequence[Grant]) -> None:
+        # What is over stays over, and what is not removed now is found again by the next walk: no intent.
+        try:
+            for grant in over:
+                await self._gateway.delete(grant.integration, grant.nango_id)
+        except DomainError as problem:
+            _log.warning("not all that is over was removed at Nango", code=problem.code, problem=str(problem))
 
     async def _owe(self, connection: Connection) -> None:
         async with self._store.begin() as tx:
