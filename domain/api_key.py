@@ -22,7 +22,8 @@ def make_key(secret: bytes) -> str:
 
 def well_formed(key: str) -> bool:
     """Whether a key could be one: visible ASCII, and the checksum right where it claims to be ours."""
-    if not MIN_LENGTH <= len(key) <= MAX_LENGTH or not all("!" <= character <= "~" for character in key):
+    visible = key.isascii() and key.isprintable() and " " not in key
+    if not visible or not MIN_LENGTH <= len(key) <= MAX_LENGTH:
         return False
     if not key.startswith(MARK):
         return True

@@ -33,6 +33,10 @@ class _Batch(Generic[Key, Value]):
     _readers: dict[Key, list[asyncio.Future[Value | None]]] = field(factory=dict)
     _timer: asyncio.TimerHandle | None = None
 
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._readers)
+
     @property
     def keys(self) -> Sequence[Key]:
         """What they want, each key once."""
@@ -80,7 +84,7 @@ class Loader(Generic[Key, Value]):
             StoreUnavailable: the statement failed, or took too long.
 
         """
-        first = not self._waiting.keys
+        first = not self._waiting
         future = self._waiting.join(key)
         # Later readers are taken along by the lane of the first, or by the next one that comes free.
         if first and len(self._lanes) < LANES:
@@ -90,16 +94,16 @@ class Loader(Generic[Key, Value]):
 
     async def _drive(self) -> None:
         try:
-            while keys := self._waiting.keys:
+            while self._waiting:
                 batch, self._waiting = self._waiting, _Batch()
-                await self._serve(batch, keys)
+                await self._serve(batch)
         finally:
             # At once, and not in a done callback: a reader who came in between would wait for nobody.
             self._lanes.remove(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _serve(self, batch: _Batch[Key, Value], keys: Sequence[Key]) -> None:
+    async def _serve(self, batch: _Batch[Key, Value]) -> None:
         try:
-            batch.settle(await self._fetch(keys))
+            batch.settle(await self._fetch(batch.keys))
         except Exception as error:  # noqa: BLE001 - whatever it was, it belongs to those who wait
             batch.fail(error)
         except BaseException:
