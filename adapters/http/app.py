@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, http_parser, web
 from attrs import frozen
 
 from adapters.http.access import guarded, rationed
-from adapters.http.boundary import boundary, drop_banner
-from adapters.http.routes import routes_of
+from adapters.http.boundary import LEAVING, boundary, drop_banner
+from adapters.http.handlers.metrics import MetricsHandlers
+from adapters.http.routes import METRICS_PATH, routes_of
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
+    from adapters.http.boundary import Observe
+    from adapters.http.handlers.metrics import Scrape
     from adapters.http.routes import Route
     from adapters.http.use_cases import UseCases
 
@@ -29,6 +33,8 @@ class HttpOptions:
         starts_per_minute: how many authorizations one API key may start.
         callbacks_per_minute: how many callbacks may come from one address.
         proxies: how many of our own proxies stand before us and add to X-Forwarded-For.
+        observe: told of every request; see `boundary`.
+        scrape: what `/metrics` answers; None: it is served elsewhere.
 
     """
 
@@ -38,6 +44,8 @@ class HttpOptions:
     starts_per_minute: int = 600
     callbacks_per_minute: int = 600
     proxies: int = 0
+    observe: Observe | None = None
+    scrape: Scrape | None = None
 
 
 def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
@@ -51,11 +59,20 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp for this platform")
-    app = web.Application(middlewares=[boundary], client_max_size=options.max_body)
+    app = web.Application(middlewares=[boundary(options.observe)], client_max_size=options.max_body)
+    app[LEAVING] = asyncio.Event()
     app.on_response_prepare.append(drop_banner)
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
         app.router.add_route(route.method, route.path, handler, expect_handler=_expect)
+    return app
+
+
+def create_metrics_app(scrape: Scrape) -> web.Application:
+    """Build the application of a port that has only `/metrics`."""
+    app = web.Application(middlewares=[boundary()])
+    app.on_response_prepare.append(drop_banner)
+    app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics, expect_handler=_expect)
     return app
 
 

@@ -5,10 +5,9 @@ What is too broken to be a request is answered in `server.py`.
 
 from __future__ import annotations
 
-import asyncio
 import re
-import secrets
 import time
+from random import getrandbits
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,10 +19,17 @@ from adapters.http import answers
 from adapters.http.errors import UNEXPECTED, Refusal, refusal
 
 if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler, Middleware
+
+    Observe = Callable[[str, str, int, float], None]
 
 COMPANY = web.RequestKey("company", str)
 """Whose key the request carried, once that is known."""
+
+LEAVING = web.AppKey("leaving", asyncio.Event)
+"""Set once this process is about to stop: each answer closes its connection, so that callers go elsewhere."""
 
 BROWSER_ROUTES = frozenset({"/oauth/callback", "/api/v1/connections/{provider}/callback"})
 """Where a person may be looking at the answer."""
@@ -36,32 +42,42 @@ _SERVER_ERROR = 500
 _log = structlog.get_logger("connections.http")
 
 
-@web.middleware
-async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every request, whatever happens, and tell of it once."""
-    began = time.perf_counter()
-    request_id = request.headers.get(REQUEST_ID, "")
-    if _REQUEST_ID.fullmatch(request_id) is None:
-        request_id = secrets.token_hex(16)
-    # aiohttp runs each request in a task of its own, so nothing need be unbound.
-    bind_contextvars(request_id=request_id)
-    refused: Refusal | None = None
-    try:
-        response = await handler(request)
-    except asyncio.CancelledError:
-        _tell(request, began, _CLIENT_GONE, None)
-        raise
-    except Exception as error:
-        if isinstance(error, ConnectionError) and request.transport is None:
-            _tell(request, began, _CLIENT_GONE, None)
-            raise
-        refused = refusal(error)
-        if refused is UNEXPECTED:
-            _log.error("unexpected error", exc_info=error)
-        response = _present(request, refused, request_id)
-    response.headers[REQUEST_ID] = request_id
-    _tell(request, began, response.status, refused)
-    return response
+def boundary(observe: Observe | None = None) -> Middleware:
+    """Make the middleware that answers every request, whatever happens, and tells of it once.
+
+    `observe` is told the method, the route's template, the status, and the seconds it took.
+    """
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        request_id = request.headers.get(REQUEST_ID, "")
+        if _REQUEST_ID.fullmatch(request_id) is None:
+            # It must be unique, and need not be hard to guess: no call of the system for each.
+            request_id = f"{getrandbits(128):032x}"
+        # aiohttp runs each request in a task of its own, so nothing need be unbound.
+        bind_contextvars(request_id=request_id)
+        status, refused = _CLIENT_GONE, None
+        try:
+            try:
+                response = await handler(request)
+            except Exception as error:
+                if isinstance(error, ConnectionError) and request.transport is None:
+                    raise
+                refused = refusal(error)
+                if refused is UNEXPECTED:
+                    _log.error("unexpected error", exc_info=error)
+                response = _present(request, refused, request_id)
+            response.headers[REQUEST_ID] = request_id
+            status = response.status
+        finally:
+            seconds = time.perf_counter() - began
+            _tell(request, status, seconds, refused)
+            if observe is not None:
+                observe(request.method, _route(request), status, seconds)
+        return response
+
+    return answer
 
 
 async def drop_banner(_: web.Request, response: web.StreamResponse) -> None:
@@ -80,7 +96,7 @@ def _route(request: web.Request) -> str:
     return "unknown" if resource is None else resource.canonical
 
 
-def _tell(request: web.Request, began: float, status: int, refused: Refusal | None) -> None:
+def _tell(request: web.Request, status: int, seconds: float, refused: Refusal | None) -> None:
     tell = _log.error if status >= _SERVER_ERROR else _log.info
     tell(
         "request",
@@ -88,7 +104,7 @@ def _tell(request: web.Request, began: float, status: int, refused: Refusal | No
         route=_route(request),
         method=request.method,
         status=status,
-        duration_ms=round((time.perf_counter() - began) * 1000, 2),
+        duration_ms=round(seconds * 1000, 2),
         error=refused and refused.code,
         reason=refused and refused.reason,
     )

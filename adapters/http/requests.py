@@ -50,6 +50,9 @@ def _containers(value: Any, depth: int) -> Iterator[tuple[Any, int]]:
 
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f"
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no NUL in a text."""
+
 END = r"$(?!\n)"
 """The end of a text in Python, whose `$` also stands before a last line feed, as in JSON Schema's dialect."""
 
@@ -93,6 +96,7 @@ Metadata = Annotated[
         description="a JSON object",
         extra={"check": _check_metadata},
         extra_json_schema={
+            "propertyNames": {"pattern": NO_NUL},
             "additionalProperties": {"$ref": "#/components/schemas/Json"},
             "maxProperties": METADATA_KEYS,
         },

@@ -11,6 +11,7 @@ from adapters.http.handlers.authorizations import AuthorizationHandlers
 from adapters.http.handlers.callbacks import CallbackHandlers
 from adapters.http.handlers.connections import ConnectionHandlers
 from adapters.http.handlers.documentation import DocumentationHandlers
+from adapters.http.handlers.metrics import MetricsHandlers
 from adapters.http.handlers.service import ServiceHandlers
 from adapters.http.limits import RateLimit
 from adapters.http.openapi import authorizations, connections, service
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from domain.errors import DomainError
 
 READ, WRITE = Scope.READ, Scope.WRITE
+METRICS_PATH = "/metrics"
 
 
 @frozen
@@ -68,6 +70,9 @@ def routes_of(use_cases: UseCases, options: HttpOptions) -> list[Route]:
         Route(METH_GET, "/openapi.json", None, documentation.document, service.DOCUMENT),
         Route(METH_GET, "/docs", None, documentation.page, service.PAGE),
     ]
+    if options.scrape is not None:
+        metrics = MetricsHandlers(options.scrape)
+        routes.append(Route(METH_GET, METRICS_PATH, None, metrics.metrics, service.METRICS))
     return routes
 
 

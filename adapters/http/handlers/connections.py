@@ -115,9 +115,12 @@ class ConnectionHandlers:
     async def _history(self, request: web.Request, caller: Caller, connection_id: str | None) -> web.Response:
         query = read_query(EventsQuery, request)
         after = given(query.after)
-        page = await self._use_cases.list_events(
-            company_id=caller.company_id, connection_id=connection_id, limit=query.limit, cursor=after
-        )
+        try:
+            page = await self._use_cases.list_events(
+                company_id=caller.company_id, connection_id=connection_id, limit=query.limit, cursor=after
+            )
+        except InvalidInput as problem:  # the core calls it a cursor, the caller calls it `after`
+            raise InvalidInput(*(("after", message) for _, message in problem.details)) from None
         # There is always a cursor to come back with: history grows. A full page is taken for a sign of more.
         return ok_page(
             [present.event(fact) for fact in page.items],

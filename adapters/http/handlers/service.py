@@ -8,9 +8,11 @@ from attrs import frozen
 
 from adapters.http import present
 from adapters.http.answers import ok, ok_list
+from adapters.http.boundary import LEAVING
 from adapters.http.inputs import read_bytes, read_query
 from adapters.http.requests import Nothing
 from adapters.http.schemas import State
+from domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -45,7 +47,9 @@ class ServiceHandlers:
         """Answer as long as the process lives."""
         return ok(State("ok"))
 
-    async def ready(self, _: web.Request) -> web.StreamResponse:
-        """Answer 200 where requests can be served, 503 where not."""
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        """Answer 200 where requests can be served, 503 where not, or not for long."""
+        if request.app[LEAVING].is_set():
+            raise Unavailable("This server is about to stop.", retry_after=1)
         await self._use_cases.check_readiness()
         return ok(State("ready"))

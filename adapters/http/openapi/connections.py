@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from adapters.http.inputs import CONNECTION_ID
 from adapters.http.openapi import examples
@@ -92,7 +94,7 @@ UPDATE = Operation(
     summary="Update connection",
     description="Rename a connection, or replace its metadata. What is left out stays as it is.",
     path=PATH_ID,
-    body=ConnectionChanges,
+    body=Annotated[ConnectionChanges, Meta(extra_json_schema={"minProperties": 1})],
     body_examples={
         "Both": {"name": "Stripe Production", "metadata": {"environment": "production"}},
         "Only the name": {"name": "Stripe Production"},
@@ -205,6 +207,7 @@ EVENTS = Operation(
     id="listConnectionEvents",
     tag=HISTORY,
     summary="History of a connection",
+    description="What happened to a connection, oldest first. A deleted one keeps its history.",
     path=PATH_ID,
     query=EventsQuery,
     answers={200: _HISTORY},

@@ -9,7 +9,7 @@ from adapters.http.openapi.answers import COMPONENT_HEADERS, answers_of
 from adapters.http.openapi.providers import new_connection, oauth_keys, query_parameters
 from adapters.http.openapi.types import schemas_of
 from adapters.http.openapi.words import CHAPTERS, INTRODUCTION
-from adapters.http.requests import Nothing
+from adapters.http.requests import NO_NUL, Nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,10 +62,15 @@ _SECURITY: Schema = {
 _JSON: Schema = {
     "description": "Any JSON, within the limits of `metadata`.",
     "anyOf": [
-        {"type": ["null", "boolean", "string"]},
+        {"type": ["null", "boolean"]},
+        {"type": "string", "pattern": NO_NUL},
         {"type": "number", "minimum": -(2**53), "maximum": 2**53},
         {"type": "array", "items": {"$ref": "#/components/schemas/Json"}},
-        {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Json"}},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": NO_NUL},
+            "additionalProperties": {"$ref": "#/components/schemas/Json"},
+        },
     ],
 }
 

@@ -69,6 +69,13 @@ READY = Operation(
     },
     refusals=[StoreUnavailable()],
 )
+METRICS = Operation(
+    id="getMetrics",
+    tag=SERVICE,
+    summary="Metrics",
+    description="The numbers of the process that answers, in Prometheus' text format.",
+    answers={200: Answer(description="The numbers of now, as text.")},
+)
 _CACHED = {"ETag": "Names this version.", "Cache-Control": "Ask again before each use."}
 _SAME = Answer(description="It is still the version that If-None-Match names.", headers=_CACHED)
 _IF_NONE_MATCH = {

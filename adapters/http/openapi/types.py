@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct, UnsetType
 
+from adapters.http import schemas
 from adapters.http.openapi.meanings import MEANINGS
-from adapters.http.schemas import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _REF = "#/components/schemas/"
 _ENVELOPES = ("Success_", "SuccessPage_")
+_ANSWERS = [
+    type_ for type_ in vars(schemas).values() if isinstance(type_, type) and issubclass(type_, Struct)
+]
 
 
 def schemas_of(operations: Iterable[Operation]) -> tuple[Mapping[Any, Schema], dict[str, Schema]]:
@@ -26,22 +30,25 @@ def schemas_of(operations: Iterable[Operation]) -> tuple[Mapping[Any, Schema], d
     Envelopes and queries stand for themselves; everything else is a component.
     """
     types = list(
-        dict.fromkeys([Refused, *(named for operation in operations for named in _named(operation))])
+        dict.fromkeys([schemas.Refused, *(named for operation in operations for named in _named(operation))])
     )
     found, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
-    schemas = dict(zip(types, found, strict=True))
+    of = dict(zip(types, found, strict=True))
     for request, meanings in MEANINGS.items():
-        if request in schemas:
-            _explain(components[_name(schemas[request])], meanings)
+        if request in of:
+            _explain(components[_name(of[request])], meanings)
+    for answer in _ANSWERS:
+        if answer.__name__ in components:
+            _always(components[answer.__name__], answer)
     queries = {operation.query for operation in operations}
     bodies = {operation.body for operation in operations}
-    for named, schema in schemas.items():
+    for named, schema in of.items():
         name = _name(schema)
         if named in queries or name.startswith(_ENVELOPES):
-            schemas[named] = _plain(components[name])
+            of[named] = _plain(components[name])
     unused = {name for name in components if name.startswith(_ENVELOPES)}
     unused |= {_name(found[types.index(query)]) for query in queries - bodies}
-    return schemas, {name: _plain(components[name]) for name in sorted(set(components) - unused)}
+    return of, {name: _plain(components[name]) for name in sorted(set(components) - unused)}
 
 
 def _named(operation: Operation) -> Iterator[Any]:
@@ -63,6 +70,16 @@ def _explain(schema: Schema, meanings: Mapping[str, str]) -> None:
         field["description"] = " ".join([meanings[name], *([f"Must be {rule}."] if rule else [])])
         if field.get("default") in ({}, ""):
             del field["default"]
+
+
+def _always(schema: Schema, answer: type[Struct]) -> None:
+    """Say which fields an answer always has: all but those that may be left unset, whatever their default."""
+    named = {field.encode_name: field for field in msgspec.structs.fields(answer)}
+    schema["required"] = [
+        name for name, field in named.items() if UnsetType not in getattr(field.type, "__args__", ())
+    ]
+    for told in schema["properties"].values():
+        told.pop("default", None)
 
 
 def _plain(schema: Schema) -> Schema:

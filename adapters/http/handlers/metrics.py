@@ -1,0 +1,30 @@
+"""What operators watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Scrape = Callable[[], Awaitable[bytes]]
+
+_HEADERS = {
+    "Content-Type": "text/plain; version=0.0.4; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@frozen
+class MetricsHandlers:
+    """This process's numbers, in Prometheus' text format; `scrape` writes them."""
+
+    _scrape: Scrape
+
+    async def metrics(self, _: web.Request) -> web.StreamResponse:
+        """Answer with the numbers of now. No key: they name no company, and Prometheus carries none."""
+        return web.Response(body=await self._scrape(), headers=_HEADERS)
