@@ -5,6 +5,8 @@ What is too broken to be a request is answered in `server.py`.
 
 from __future__ import annotations
 
+import asyncio
+import asyncio
 import re
 import time
 from random import getrandbits
@@ -70,6 +72,9 @@ def boundary(observe: Observe | None = None) -> Middleware:
                 response = _present(request, refused, request_id)
             response.headers[REQUEST_ID] = request_id
             status = response.status
+            leaving = request.app.get(LEAVING)
+            if leaving is not None and leaving.is_set():
+                response.force_close()
         finally:
             seconds = time.perf_counter() - began
             _tell(request, status, seconds, refused)

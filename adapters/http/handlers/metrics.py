@@ -21,7 +21,7 @@ _HEADERS = {
 
 @frozen
 class MetricsHandlers:
-    """This process's numbers, in Prometheus' text format; `scrape` writes them."""
+    """The numbers of one process, in Prometheus' text format; `scrape` writes them."""
 
     _scrape: Scrape
 
