@@ -6,7 +6,6 @@ What is too broken to be a request is answered in `server.py`.
 from __future__ import annotations
 
 import asyncio
-import asyncio
 import re
 import time
 from random import getrandbits
@@ -77,9 +76,10 @@ def boundary(observe: Observe | None = None) -> Middleware:
                 response.force_close()
         finally:
             seconds = time.perf_counter() - began
-            _tell(request, status, seconds, refused)
+            route = _route(request)
+            _tell(request, route, status, seconds, refused)
             if observe is not None:
-                observe(request.method, _route(request), status, seconds)
+                observe(request.method, route, status, seconds)
         return response
 
     return answer
@@ -101,12 +101,12 @@ def _route(request: web.Request) -> str:
     return "unknown" if resource is None else resource.canonical
 
 
-def _tell(request: web.Request, status: int, seconds: float, refused: Refusal | None) -> None:
+def _tell(request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None) -> None:
     tell = _log.error if status >= _SERVER_ERROR else _log.info
     tell(
         "request",
         company=request.get(COMPANY),
-        route=_route(request),
+        route=route,
         method=request.method,
         status=status,
         duration_ms=round(seconds * 1000, 2),
