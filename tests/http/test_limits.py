@@ -76,10 +76,10 @@ def test_no_limit_is_no_limit(clock: Clock) -> None:
 
 @pytest.fixture
 def start(aiohttp_client: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Client]]:
-    async def start(**options: int) -> Client:
+    async def start(**options: Any) -> Client:
         app = create_app(
             FakeUseCases().all(),
-            HttpOptions(nango_public_url=NANGO, public_url="http://localhost:3000", **options),
+            HttpOptions(nango_public_url=NANGO, **options),
         )
         client: Client = await aiohttp_client(app)
         return client

@@ -12,7 +12,9 @@ from application.verify_connection import Verification
 from domain.connection import DISCONNECTED, ERROR, EXPIRED, PENDING
 from domain.errors import ActiveConnectionExists, ConnectionNotFound, RefreshRefused
 from domain.redirect import RedirectUrl
-from tests.http.fakes import ABSENT_ID, ID, OTHER_ID, STRIPE
+from tests.http.fakes import ABSENT_ID, ID, STRIPE
+from tests.http.reference import HUBSPOT as HUBSPOT_SHOWN
+from tests.http.reference import STRIPE as STRIPE_SHOWN
 
 if TYPE_CHECKING:
     from tests.http.conftest import Client
@@ -21,33 +23,12 @@ if TYPE_CHECKING:
 CHECKED_AT = datetime(2024, 1, 15, 10, 35, tzinfo=UTC)
 APP = RedirectUrl.parse("https://app.example.com/settings/connections")
 
-STRIPE_SUMMARY = {
-    "id": ID,
-    "name": "Stripe Production",
-    "provider": "stripe",
-    "status": "active",
-    "externalAccountId": "acct_xxx",
-    "lastSyncedAt": "2024-01-15T10:30:00.000Z",
-    "createdAt": "2024-01-01T10:00:00.000Z",
-    "updatedAt": "2024-01-15T10:30:00.000Z",
-}
-HUBSPOT_SUMMARY = {
-    "id": OTHER_ID,
-    "name": "HubSpot CRM",
-    "provider": "hubspot",
-    "status": "active",
-    "externalAccountId": "123456",
-    "lastSyncedAt": "2024-01-15T09:00:00.000Z",
-    "createdAt": "2024-01-05T10:00:00.000Z",
-    "updatedAt": "2024-01-15T09:00:00.000Z",
-}
-
 
 async def test_a_list_of_connections(company: Client) -> None:
     answer = await company.get("/api/v1/connections")
     assert (answer.status, await answer.json()) == (
         200,
-        {"success": True, "data": [STRIPE_SUMMARY, HUBSPOT_SUMMARY], "meta": {"hasMore": False}},
+        {"success": True, "data": [STRIPE_SHOWN, HUBSPOT_SHOWN], "meta": {"hasMore": False}},
     )
 
 
@@ -170,7 +151,7 @@ async def test_a_connection(company: Client) -> None:
     answer = await company.get(f"/api/v1/connections/{ID}")
     assert (answer.status, await answer.json()) == (
         200,
-        {"success": True, "data": {**STRIPE_SUMMARY, "metadata": {"environment": "production"}}},
+        {"success": True, "data": {**STRIPE_SHOWN, "metadata": {"environment": "production"}}},
     )
 
 
@@ -320,7 +301,7 @@ async def test_an_error_message_is_shown_in_lists_too(company: Client, fakes: Fa
         page, items=[attrs.evolve(STRIPE, status=ERROR, error_message="why")]
     )
     data = (await (await company.get("/api/v1/connections")).json())["data"]
-    assert data == [{**STRIPE_SUMMARY, "status": "error", "errorMessage": "why"}]
+    assert data == [{**STRIPE_SHOWN, "status": "error", "errorMessage": "why"}]
 
 
 async def test_a_failed_callback_with_nowhere_to_go(client: Client, fakes: FakeUseCases) -> None:
