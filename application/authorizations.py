@@ -18,7 +18,7 @@ from domain.authorization import (
     AttemptMode,
     Outcome,
 )
-from domain.connection import ACTIVE, PENDING
+from domain.connection import ACTIVE, PENDING, AuthKind
 from domain.errors import (
     ActiveConnectionExists,
     ConcurrentChange,
@@ -85,6 +85,20 @@ def oauth_of(provider: Provider) -> OAuth:
             ("provider", f"{provider.key} has no OAuth; create the connection with credentials")
         )
     return provider.oauth
+
+
+def may_authorize(connection: Connection) -> None:
+    """Insist that a user may be sent to authorize this connection now.
+
+    Raises:
+        InvalidInput: it was made with an API key, and takes another one instead.
+        ActiveConnectionExists: it is active; disconnect it first.
+
+    """
+    if connection.auth_kind is AuthKind.API_KEY:
+        raise InvalidInput(("credentials", "are required: this connection uses an API key"))
+    if connection.status is ACTIVE:
+        raise ActiveConnectionExists(connection.provider)
 
 
 def parameters_for(oauth: OAuth, given: Mapping[str, str], stored: Mapping[str, str]) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from domain.connection import DISCONNECTED, PENDING
 from domain.errors import DomainError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from application.identify_account import IdentifyAccount
     from application.ports import AuthGateway, Ids, Store, Transaction
@@ -150,9 +150,7 @@ async def abandon(tx: Transaction, connection: Connection, attempt: Attempt, *, 
         await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
 
 
-async def ready_to_authorize(
-    tx: Transaction, connection: Connection, *, by: str, parameters: Mapping[str, str] | None = None
-) -> Connection:
+async def ready_to_authorize(tx: Transaction, connection: Connection, *, by: str) -> Connection:
     """Make a disconnected connection pending again: it is the one status that cannot be authorized directly.
 
     A sibling's failure may have given it back that status, and new credentials may come for it.
@@ -160,7 +158,7 @@ async def ready_to_authorize(
     if connection.status is not DISCONNECTED:
         return connection
     restarted = connection.restart_authorization(
-        parameters=connection.parameters if parameters is None else parameters,
+        parameters=connection.parameters,
         integration=connection.integration,
         at=tx.now,
         by=by,

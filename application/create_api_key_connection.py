@@ -12,7 +12,7 @@ from attrs import field, frozen
 from application.create_connection import ConnectionCreated
 from application.delete_connection import remove_now
 from application.idempotency import Idempotency, Reservation
-from application.import_credentials import api_key_of
+from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
 from application.remove_grants import end_authorizations
 from application.settle import identified
@@ -123,10 +123,12 @@ class CreateApiKeyConnection:
         record = reservation.record
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, deleted=True)
-        if record.authorization_url is not None or connection.status is ACTIVE:
+        if record.authorization_url is not None:
             return _answer(connection)
         if connection.deleted_at is not None:
             raise ConnectionNotFound
+        if connection.status is not PENDING:
+            return _answer(connection)  # the worker has finished what the first try began
         return await self._try(wanted, connection, None, reservation)
 
     async def _try(
@@ -136,7 +138,7 @@ class CreateApiKeyConnection:
             verdict = await self._importing(
                 connection, nango_id_of(connection), wanted.api_key, wanted.credentials
             )
-        except BaseException:
+        except BaseException as problem:
             await discard_import(
                 self._store,
                 self._ids,
@@ -145,6 +147,7 @@ class CreateApiKeyConnection:
                 by=wanted.actor,
                 intent=intent,
                 reservation=reservation,
+                under_way=may_be_under_way(problem),
             )
             raise
         activated = await activate_import(
@@ -237,14 +240,20 @@ async def discard_import(
     by: str,
     intent: Job | None,
     reservation: Reservation | None = None,
+    under_way: bool = False,
 ) -> None:
-    """Leave nothing of a key that was refused or could not be tried."""
+    """Leave nothing of a key that was refused or could not be tried.
+
+    `under_way`: Nango may store it after we have removed it, so that is done once more.
+    """
     with contextlib.suppress(ConnectionNotFound, ConcurrentChange):
         async with store.begin() as tx:
             current = await tx.connections.get(connection.company_id, connection.id, lock=True, deleted=True)
             if current.status is not PENDING or current.deleted_at is not None:
                 return
             removal = await end_authorizations(tx, current, ids, nango_id=nango_id_of(connection))
+            if under_way:
+                await tx.jobs.add(attrs.evolve(removal, id=ids.random_id(), due_at=tx.now + PATIENCE))
             await tx.connections.save(current.delete(at=tx.now, by=by))
             if intent:
                 await tx.jobs.finish(intent.id)

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from application.ports import Health
 from application.settle import REFUSED
-from domain.errors import CredentialsRefused, InvalidInput
+from domain.errors import CredentialsRefused, DomainError, GatewayTimeout, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,11 @@ def api_key_of(provider: Provider) -> ApiKey:
     if provider.api_key is None:
         raise InvalidInput(("credentials", f"{provider.key} takes no API keys; connect it by OAuth"))
     return provider.api_key
+
+
+def may_be_under_way(problem: BaseException) -> bool:
+    """Whether Nango may still carry out an import that ended so for us: its removal is to be repeated."""
+    return isinstance(problem, GatewayTimeout) or not isinstance(problem, DomainError)
 
 
 @frozen

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from application.authorizations import oauth_of, parameters_for
+from application.authorizations import may_authorize, oauth_of, parameters_for
 from domain.authorization import AttemptMode
-from domain.connection import ACTIVE
-from domain.errors import ActiveConnectionExists
 
 if TYPE_CHECKING:
     from application.authorizations import StartAuthorization
@@ -34,6 +32,7 @@ class OpenConnectSession:
         Raises:
             ConnectionNotFound: no such connection in this company.
             ActiveConnectionExists: it is active; disconnect it first.
+            InvalidInput: it uses an API key.
             TooManyAttempts: too many authorizations are open.
 
         """
@@ -41,8 +40,7 @@ class OpenConnectSession:
         state = self._authorizations.new_state()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
-            if connection.status is ACTIVE:
-                raise ActiveConnectionExists(connection.provider)
+            may_authorize(connection)
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)

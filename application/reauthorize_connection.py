@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.authorizations import AuthorizationStarted, oauth_of, parameters_for
-from domain.connection import ACTIVE
-from domain.errors import ActiveConnectionExists
+from application.authorizations import AuthorizationStarted, may_authorize, oauth_of, parameters_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,15 +38,14 @@ class ReauthorizeConnection:
         Raises:
             ConnectionNotFound: no such connection in this company.
             ActiveConnectionExists: it is active; disconnect it first.
-            InvalidInput: a parameter is missing, unknown or ill-formed.
+            InvalidInput: a parameter is missing, unknown or ill-formed, or it uses an API key.
             TooManyAttempts: too many authorizations are open.
 
         """
         state = self._authorizations.new_state()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
-            if connection.status is ACTIVE:
-                raise ActiveConnectionExists(connection.provider)
+            may_authorize(connection)
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, parameters or {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)

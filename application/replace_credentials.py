@@ -11,7 +11,7 @@ from attrs import frozen
 from application.authorizations import kept_parameters
 from application.confirm_attempt import ready_to_authorize
 from application.delete_connection import remove_now
-from application.import_credentials import api_key_of
+from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
 from application.settle import identified
 from domain.connection import AuthKind, Connection
@@ -73,7 +73,11 @@ class ReplaceCredentials:
         candidate = attrs.evolve(connection, parameters=values)
         try:
             verdict = await self._importing(candidate, fresh, api_key, filled)
-        except BaseException:
+        except BaseException as problem:
+            if may_be_under_way(problem):
+                async with self._store.begin() as tx:
+                    again = self._removal(connection, api_key.integration, fresh, due_in=_PATIENCE, tx=tx)
+                    await tx.jobs.add(again)
             await remove_now(self._remove, intent)
             raise
         return await self._swap(candidate, fresh, api_key.integration, verdict, intent, by=actor)
@@ -94,8 +98,10 @@ class ReplaceCredentials:
             if current.nango_id is not None:
                 old = self._removal(current, current.integration, current.nango_id, due_in=_PATIENCE, tx=tx)
                 await tx.jobs.add(old)
-            current = await ready_to_authorize(tx, current, by=by, parameters=candidate.parameters)
-            authorized = current.authorize(nango_id=fresh, integration=integration, at=tx.now, by=by)
+            current = await ready_to_authorize(tx, current, by=by)
+            authorized = current.authorize(
+                nango_id=fresh, integration=integration, parameters=candidate.parameters, at=tx.now, by=by
+            )
             await tx.connections.save(authorized)
             current = authorized.after
             if named := identified(verdict, by=by)(current, tx.now):

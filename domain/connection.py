@@ -243,8 +243,19 @@ class Connection:
             error_message=None,
         )
 
-    def authorize(self, *, nango_id: str, integration: str, at: datetime, by: str) -> Change:
-        """Become active with the credentials that Nango keeps under `nango_id`."""
+    def authorize(
+        self,
+        *,
+        nango_id: str,
+        integration: str,
+        parameters: Mapping[str, str] | None = None,
+        at: datetime,
+        by: str,
+    ) -> Change:
+        """Become active with the credentials that Nango keeps under `nango_id`.
+
+        `parameters` came with these credentials; None: those that are there hold.
+        """
         return self._move(
             EventType.AUTHORIZED,
             ACTIVE,
@@ -252,6 +263,7 @@ class Connection:
             by=by,
             nango_id=nango_id,
             integration=integration,
+            parameters=self.parameters if parameters is None else parameters,
             error_message=None,
             status_before_pending=None,
             error_before_pending=None,
