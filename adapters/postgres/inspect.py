@@ -9,6 +9,7 @@ import asyncpg
 from attrs import frozen
 
 from adapters.postgres.errors import DRIVER_ERRORS
+from adapters.postgres.hosts import connect
 from adapters.postgres.migrate import current, shipped
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ async def inspect(url: str) -> DatabaseFacts:
 
     """
     try:
-        connection = await asyncpg.connect(
-            url, timeout=DEADLINE, command_timeout=DEADLINE, statement_cache_size=0
-        )
+        connection = await connect(url, timeout=DEADLINE, command_timeout=DEADLINE, statement_cache_size=0)
         try:
             before = datetime.now(UTC)
             row = await connection.fetchrow(_LOOK)
@@ -83,6 +82,8 @@ def _why(error: BaseException) -> str:
         return f"It does not answer within {DEADLINE:.0f} s."
     if isinstance(error, asyncpg.PostgresError):
         return f"It says: {error.args[0]}."
+    if isinstance(error, asyncpg.exceptions.TargetServerAttributeNotMatched):
+        return "None of the hosts is of the kind that target_session_attrs asks for."
     if isinstance(error, OSError):
         return f"It cannot be reached: {error.strerror or type(error).__name__}."
     # What the driver says of an address that it cannot read quotes it, password and all.

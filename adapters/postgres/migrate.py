@@ -12,11 +12,14 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import asyncpg
 from attrs import frozen
+
+from adapters.postgres.hosts import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import asyncpg
 
 _LOCK = 0x636F6E6E6563
 """The advisory lock's key: any number that nobody else uses."""
@@ -78,7 +81,7 @@ async def migrate(url: str, migrations: Sequence[Migration] | None = None) -> Se
 
     """
     wanted = shipped() if migrations is None else migrations
-    connection = await asyncpg.connect(url, timeout=5, statement_cache_size=0)
+    connection = await connect(url, timeout=5, statement_cache_size=0)
     applied: list[Migration] = []
     try:
         while (done := await _apply_next(connection, wanted)) is not None:

@@ -10,6 +10,7 @@ import asyncpg
 from attrs import define, field, frozen
 
 from adapters.postgres.errors import DRIVER_ERRORS, is_outage, translate
+from adapters.postgres.hosts import connect
 from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ async def open_pool(url: str, *, max_size: int = 10, through_pgbouncer: bool = F
     return await Pool(
         url,
         max_size=max_size,
+        connect=connect,
         timeout=ACQUIRE_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
         statement_cache_size=0 if through_pgbouncer else 200,
