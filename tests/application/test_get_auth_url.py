@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from adapters.catalogue.catalogue import Catalogue
@@ -368,6 +369,37 @@ async def test_a_reconnect_carries_all_tags_again(world: World) -> None:
         "deployment": await world.store.deployment(),
         "attempt": attempt.id,
     }
+
+
+async def _with_another_integration(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A process started after the team has changed stripe's provider file."""
+    known = catalogue()
+    stripe = known.get("stripe").provider
+    changed = attrs.evolve(stripe, oauth=OAuth(integration="hubspot"))
+    extended = Catalogue({**known._adapters, "stripe": TomlProvider(changed)})
+    monkeypatch.setattr("tests.application.service.catalogue", lambda: extended)
+    return world.another_process()
+
+
+async def test_a_changed_provider_file_does_not_redirect_an_old_connection(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await world.in_error()
+    changed = await _with_another_integration(world, monkeypatch)
+    await changed.come_back((await changed.auth_url()).url)
+    assert set(world.gateway.stored) == {("stripe-app", connection.nango_id)}
+
+
+async def test_a_changed_provider_file_decides_where_there_is_nothing_to_keep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await world.disconnected()
+    changed = await _with_another_integration(world, monkeypatch)
+    await changed.come_back((await changed.auth_url()).url)
+    after = await world.connection(connection.id)
+    assert after.status is ACTIVE
+    assert set(world.gateway.stored) == {("hubspot", after.nango_id)}
+    assert after.integration == "hubspot"
 
 
 # ── parameters ────────────────────────────────────────────────────────────────────────────────────────

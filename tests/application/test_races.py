@@ -113,6 +113,34 @@ async def test_a_sibling_may_complete_after_a_failure_has_given_back_what_was(
     assert (await world.connection(before.id)).status is ACTIVE
 
 
+@pytest.mark.parametrize("condition", ["in_error", "expired", "disconnected"])
+async def test_while_a_sibling_of_a_failed_attempt_is_relayed_the_connection_is_pending(
+    world: World, condition: str
+) -> None:
+    before = await getattr(world, condition)()
+    first, second = await world.auth_url(), await world.auth_url()
+    await world.deny(first.url)
+    call, gate = await world.catch("relay_callback", world.deny(second.url))
+    assert (await world.connection(before.id)).status is PENDING
+    gate.set()
+    assert (await call).outcome == "failed"
+    after = await world.connection(before.id)
+    assert (after.status, after.error_message) == (before.status, before.error_message)
+
+
+@pytest.mark.parametrize("condition", ["in_error", "expired", "disconnected"])
+async def test_a_session_may_complete_at_nango_after_a_failure_has_given_back_what_was(
+    world: World, condition: str
+) -> None:
+    before = await getattr(world, condition)()
+    session = await world.open_session(before.id)
+    await world.deny((await world.auth_url()).url)
+    assert (await world.connection(before.id)).status is before.status
+    await world.finish_session(session)
+    await world.work_for(seconds=5)
+    assert (await world.connection(before.id)).status is ACTIVE
+
+
 async def test_a_sibling_may_complete_after_a_first_authorization_failed(world: World) -> None:
     first, second = await world.auth_url(), await world.auth_url()
     await world.deny(first.url)
@@ -221,6 +249,17 @@ async def test_a_relay_in_flight_during_a_disconnect_leaves_nothing_at_nango(wor
     assert (await call).error == "superseded"
     assert world.grants() == set()
     assert (await world.connection(connection.id)).status is DISCONNECTED
+
+
+async def test_a_denial_from_before_a_disconnect_does_not_end_what_was_begun_after_it(world: World) -> None:
+    started = await world.auth_url()
+    call, gate = await world.catch("relay_callback", world.deny(started.url))
+    await world.disconnect(started.connection_id)
+    again = await world.auth_url()
+    gate.set()
+    assert (await call).error == "superseded"
+    assert (await world.connection(started.connection_id)).status is PENDING
+    assert (await world.come_back(again.url)).outcome == "succeeded"
 
 
 @pytest.mark.parametrize("verb", ["delete", "disconnect"])

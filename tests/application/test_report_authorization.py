@@ -64,6 +64,13 @@ async def test_a_success_that_nango_confirms_makes_the_connection_active(world: 
     assert ("authorized", "callback") in told
 
 
+async def test_the_old_grant_of_a_reconnect_that_has_not_happened_confirms_nothing(world: World) -> None:
+    connection = await world.in_error()
+    await world.open_session(connection.id)
+    assert (await world.report(connection.id)).outcome == "pending"
+    assert (await world.connection(connection.id)).status is PENDING
+
+
 async def test_a_failure_of_an_active_connection_is_not_believed(world: World) -> None:
     connection = await world.authorize()
     result = await world.report(connection.id, error="access_denied")
