@@ -6,6 +6,7 @@ in; everything else is made here, once.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers
@@ -13,10 +14,12 @@ from dependency_injector import containers, providers
 from adapters.catalogue.loader import load_catalogue
 from adapters.http.app import HttpOptions, create_app
 from adapters.http.use_cases import UseCases
+from adapters.metrics.prometheus import PrometheusMetrics
 from adapters.nango.gateway import NangoGateway
 from adapters.nango.webhooks import NangoNotices
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.store import PostgresStore
+from adapters.postgres.survey import PostgresSurvey
 from adapters.system.ids import SystemIds
 from application.authenticate import Authenticate
 from application.authorizations import StartAuthorization
@@ -62,6 +65,11 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
+def _where_no_port(port: int | None, scrape: Any) -> Any:
+    """Serve metrics beside the API unless they have a port of their own."""
+    return scrape if port is None else None
+
+
 class Container(containers.DeclarativeContainer):
     """Everything the service is made of."""
 
@@ -74,11 +82,19 @@ class Container(containers.DeclarativeContainer):
     store = providers.Singleton(PostgresStore, pool)
     api_keys = providers.Singleton(PostgresApiKeys, pool)
     catalogue = providers.Singleton(load_catalogue, settings.provided.providers_dir)
+    survey = providers.Singleton(PostgresSurvey, pool)
+    metrics = providers.Singleton(
+        PrometheusMetrics,
+        version=version("connections"),
+        pool=survey.provided.pool,
+        survey=survey,
+    )
     gateway = providers.Singleton(
         NangoGateway,
         session,
         base_url=settings.provided.nango_url,
         secret_key=settings.provided.nango_secret_key,
+        observe=metrics.provided.nango_call,
     )
 
     # what the use cases share
@@ -169,6 +185,10 @@ class Container(containers.DeclarativeContainer):
             starts_per_minute=settings.provided.starts_per_minute,
             callbacks_per_minute=settings.provided.callbacks_per_minute,
             proxies=settings.provided.proxies,
+            observe=metrics.provided.request,
+            scrape=providers.Callable(
+                _where_no_port, settings.provided.metrics_port, metrics.provided.scrape
+            ),
         ),
     )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 INHERITED = "LISTENER_FD"
 """Names, for a child of `supervise`, the descriptor of the socket that its parent listens on."""
+NUMBER = "WORKER_NUMBER"
+"""Tells a child of `supervise` which it is, from 0."""
 
 _RESTART_PAUSE = 1.0
 _LOOK_AGAIN = 0.1
@@ -42,19 +44,42 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
     """
     inherited = os.environ.get(INHERITED)
-    if inherited is not None:
-        listener = socket.socket(fileno=int(inherited))
+    if inherited is None:
+        with listen(host, port, "CONNECTIONS_PORT") as listener:
+            yield listener
     else:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as problem:
-            raise SettingsError(
-                f"CONNECTIONS_HOST, CONNECTIONS_PORT: cannot listen on {host}:{port}: {problem.strerror}"
-            ) from None
+        with socket.socket(fileno=int(inherited)) as listener:
+            listener.setblocking(False)
+            yield listener
+
+
+@contextmanager
+def listen(host: str, port: int, setting: str) -> Iterator[socket.socket]:
+    """Listen on a port that this setting names.
+
+    Raises:
+        SettingsError: the address cannot be had.
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as problem:
+        raise SettingsError(
+            f"CONNECTIONS_HOST, {setting}: cannot listen on {host}:{port}: {_reason(problem)}"
+        ) from None
     with listener:
         listener.setblocking(False)
         yield listener
+
+
+def _reason(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or "there is no such port"
+
+
+def own_number() -> int:
+    """Give the number of this process among those that `supervise` runs, 0 where it is alone."""
+    return int(os.environ.get(NUMBER, "0"))
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -101,7 +126,7 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
         for number in [number for number, at in start_at.items() if at <= time.monotonic()]:
             del start_at[number]
             # One of them does the worker's rounds.
-            children[number] = _start(listener, with_worker=with_worker and number == 0)
+            children[number] = _start(listener, number, with_worker=with_worker and number == 0)
         for number, child in list(children.items()):
             if child.poll() is not None:
                 _log.error("worker process died", status=child.returncode)
@@ -114,11 +139,11 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
     return max((abs(status) for status in statuses if status != -asked[0]), default=0)
 
 
-def _start(listener: socket.socket, *, with_worker: bool) -> subprocess.Popen[bytes]:
+def _start(listener: socket.socket, number: int, *, with_worker: bool) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - ourselves again
         [sys.executable, "-m", "entrypoints", "serve", *(["--with-worker"] if with_worker else [])],
         pass_fds=[listener.fileno()],
-        env={**os.environ, INHERITED: str(listener.fileno())},
+        env={**os.environ, INHERITED: str(listener.fileno()), NUMBER: str(number)},
     )
 
 

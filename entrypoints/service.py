@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
+from adapters.http.app import create_metrics_app
 from adapters.http.server import Runner
 from adapters.nango.client import open_client_session
 from adapters.postgres.pool import open_pool
 from application.ports import Scope
 from domain.errors import DomainError, StoreUnavailable
 from entrypoints.container import Container, compose
+from entrypoints.process import listen, own_number
 
 if TYPE_CHECKING:
     import socket
@@ -55,7 +57,11 @@ async def serve(
     settings: Settings, listener: socket.socket, stop: asyncio.Event, *, with_worker: bool
 ) -> None:
     """Serve HTTP on a listening socket until `stop`, then answer what is under way and end."""
-    async with composed(settings) as container, asyncio.TaskGroup() as tasks:
+    async with (
+        composed(settings) as container,
+        _metrics_of_its_own(container, settings),
+        asyncio.TaskGroup() as tasks,
+    ):
         background = [tasks.create_task(_ensure_bootstrap_key(container, settings))]
         if with_worker:
             background.append(tasks.create_task(work(container)))
@@ -102,13 +108,29 @@ async def work(container: Container) -> None:
 
 async def work_until(settings: Settings, stop: asyncio.Event) -> None:
     """Run a worker alone until `stop`."""
-    async with composed(settings) as container:
+    async with composed(settings) as container, _metrics_of_its_own(container, settings):
         task = asyncio.create_task(work(container))
         _log.info("working")
         await stop.wait()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@asynccontextmanager
+async def _metrics_of_its_own(container: Container, settings: Settings) -> AsyncIterator[None]:
+    """Serve `/metrics` on a port of its own, where a setting names one: each process on another."""
+    if settings.metrics_port is None:
+        yield
+        return
+    with listen(settings.host, settings.metrics_port + own_number(), "CONNECTIONS_METRICS_PORT") as listener:
+        runner = Runner(create_metrics_app(container.metrics().scrape), handle_signals=False)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listener).start()
+            yield
+        finally:
+            await runner.cleanup()
 
 
 async def _ensure_bootstrap_key(container: Container, settings: Settings) -> None:

@@ -46,6 +46,7 @@ class Settings:
     verify_interval: timedelta = timedelta(hours=6)
     verify_per_minute: int = 30
     sweep_interval: timedelta = timedelta(seconds=60)
+    metrics_port: int | None = None
     starts_per_minute: int = 600
     callbacks_per_minute: int = 600
     proxies: int = 0
@@ -218,6 +219,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "verify_interval": _seconds,
     "verify_per_minute": _number(1, 10_000),
     "sweep_interval": _seconds,
+    "metrics_port": _number(1, 65535),
     "starts_per_minute": _number(0, 1_000_000),
     "callbacks_per_minute": _number(0, 1_000_000),
     "proxies": _number(0, 10),
