@@ -172,6 +172,14 @@ class Nango:
     async def fail(self, target: str, kind: str | None = None, **where: Any) -> None:
         await self._control("POST", "/faults", json={"target": target, "kind": kind, **where})
 
+    async def linger(self, integration: str, seconds: float) -> None:
+        """Let the provider's next token answer take its time; see `is_exchanging`."""
+        await self.fail("token_endpoint", delay=seconds, integration=integration, times=1)
+
+    async def is_exchanging(self) -> bool:
+        """Whether Nango has begun to wait for the token answer that lingers: the fault is used up then."""
+        return not (await self._control("GET", "/faults"))["faults"]
+
     async def heal(self) -> None:
         await self._control("DELETE", "/faults")
 

@@ -65,15 +65,6 @@ async def test_a_deleted_pending_connection_s_callback_is_superseded(
     assert "token_exchange" not in await nango.calls()
 
 
-async def claimed(world: World, connection_id: str) -> None:
-    """Wait until the callback is being handed to Nango."""
-
-    async def handed_over() -> bool:
-        return await world.is_claimed(connection_id)
-
-    await eventually(handed_over)
-
-
 @pytest.mark.parametrize("ending", ["delete", "disconnect"])
 async def test_an_end_while_a_callback_is_on_its_way_is_the_end(
     company: Company, browser: Browser, nango: Nango, world: World, ending: str
@@ -81,9 +72,9 @@ async def test_an_end_while_a_callback_is_on_its_way_is_the_end(
     started = (await company.auth_url("stripe")).data
     connection_id = started["connectionId"]
     callback = await browser.consent(started["authUrl"])
-    await nango.fail("token_endpoint", delay=1.0, integration=INTEGRATION)
+    await nango.linger(INTEGRATION, 1.5)
     on_its_way = asyncio.create_task(browser.visit(callback))
-    await claimed(world, connection_id)
+    await eventually(nango.is_exchanging)
     if ending == "delete":
         assert (await company.delete(f"/connections/{connection_id}")).status == 200
     else:
@@ -99,11 +90,11 @@ async def test_what_nango_makes_after_a_delete_and_a_crash_is_removed_by_the_wor
     started = (await company.auth_url("stripe")).data
     connection_id = started["connectionId"]
     callback = await browser.consent(started["authUrl"])
-    await nango.fail("token_endpoint", delay=0.7, integration=INTEGRATION)
+    await nango.linger(INTEGRATION, 1.5)
     with running(world.serve()) as doomed:
         doomed.wait_ready()
         on_its_way = asyncio.create_task(browser.visit(callback, at=doomed.url))
-        await claimed(world, connection_id)
+        await eventually(nango.is_exchanging)
         await company.delete(f"/connections/{connection_id}")
         doomed.kill()
     with pytest.raises(aiohttp.ClientError):
@@ -158,11 +149,11 @@ async def test_a_crash_in_the_middle_of_a_relay_is_finished_by_the_worker(
     started = (await company.auth_url("stripe")).data
     connection_id = started["connectionId"]
     callback = await browser.consent(started["authUrl"])
-    await nango.fail("token_endpoint", delay=0.5, integration=INTEGRATION)
+    await nango.linger(INTEGRATION, 1.5)
     with running(world.serve()) as doomed:
         doomed.wait_ready()
         on_its_way = asyncio.create_task(browser.visit(callback, at=doomed.url))
-        await claimed(world, connection_id)
+        await eventually(nango.is_exchanging)
         doomed.kill()
     with pytest.raises(aiohttp.ClientError):
         await on_its_way

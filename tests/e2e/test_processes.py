@@ -120,15 +120,12 @@ async def test_a_signal_to_the_whole_group_lets_a_request_end(
 ) -> None:
     started = (await company.auth_url("stripe")).data
     callback = await browser.consent(started["authUrl"])
-    await nango.fail("token_endpoint", delay=1.0, integration="stripe-app")
+    await nango.linger("stripe-app", 1.0)
     with running(world.serve("--workers", 2)) as server:
         server.wait_ready()
         on_its_way = asyncio.create_task(browser.visit(callback, at=server.url))
 
-        async def handed_over() -> bool:
-            return await world.is_claimed(started["connectionId"])
-
-        await eventually(handed_over)
+        await eventually(nango.is_exchanging)
         os.killpg(server.popen.pid, signal.SIGTERM)
         assert result_in((await on_its_way).location)["success"] == "true"
         assert server.popen.wait(10) == 0

@@ -75,11 +75,6 @@ class World:
         finally:
             await connection.close()
 
-    async def is_claimed(self, connection_id: str) -> bool:
-        """Whether a callback is being handed to Nango."""
-        claimed = "SELECT FROM attempts WHERE connection_id = $1 AND claimed_at IS NOT NULL"
-        return bool(await self.sql(claimed, connection_id))
-
     async def let_time_pass(self, connection_id: str) -> None:
         """Make due now what the worker has to do for a connection later."""
         await self.sql(
