@@ -42,7 +42,8 @@ class RemoveGrants:
         deployment = await self._store.deployment()
         grants = await self._gateway.find_grants({"connection": job.connection_id})
         async with self._store.begin() as tx:
-            connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
+            # Locked: an authorization that is being stored between the two reads would look like a lost one.
+            connection = await tx.connections.get(job.company_id, job.connection_id, lock=True, deleted=True)
             attempts = await tx.attempts.of(job.company_id, job.connection_id)
         closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
         doomed = {

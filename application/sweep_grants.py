@@ -107,7 +107,8 @@ class SweepGrants:
         company_id, connection_id = grant.tags.get("company", ""), grant.tags.get("connection", "")
         async with self._store.begin() as tx:
             try:
-                connection = await tx.connections.get(company_id, connection_id, deleted=True)
+                # Locked: see RemoveGrants.
+                connection = await tx.connections.get(company_id, connection_id, lock=True, deleted=True)
             except ConnectionNotFound:
                 return (
                     False  # tagged as ours, yet unknown: after a restored backup these are good connections
