@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import AsyncExitStack, ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,6 +33,7 @@ SANDBOX_KEY = "5a4db0c5-0000-4000-8000-000000000000"
 
 def run_dev(settings: Settings) -> None:
     """Run until a signal comes; the state stays in the data directory."""
+    settings = attrs.evolve(settings, notice=timedelta(0))  # no balancer stands before a developer
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         listener = stack.enter_context(process.listening(settings.host, settings.port))

@@ -77,6 +77,7 @@ async def serve(
             _log.info("listening", url=settings.public_url)
             await stop.wait()
             _log.info("stopping")
+            await runner.leave(listener, notice=settings.notice.total_seconds())
         finally:
             await runner.cleanup()
             for task in background:

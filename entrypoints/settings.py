@@ -47,6 +47,7 @@ class Settings:
     verify_per_minute: int = 30
     sweep_interval: timedelta = timedelta(seconds=60)
     metrics_port: int | None = None
+    notice: timedelta = timedelta(seconds=1)
     starts_per_minute: int = 600
     callbacks_per_minute: int = 600
     proxies: int = 0
@@ -220,6 +221,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "verify_per_minute": _number(1, 10_000),
     "sweep_interval": _seconds,
     "metrics_port": _number(1, 65535),
+    "notice": _seconds,
     "starts_per_minute": _number(0, 1_000_000),
     "callbacks_per_minute": _number(0, 1_000_000),
     "proxies": _number(0, 10),

@@ -7,15 +7,19 @@ into the log. It would also wait for slow ones as long as for idle connections.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
 
 from adapters.http.answers import refused
-from adapters.http.boundary import REQUEST_ID
+from adapters.http.boundary import LEAVING, REQUEST_ID
 from adapters.http.errors import UNEXPECTED, UNREADABLE
+
+if TYPE_CHECKING:
+    import socket
 
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
@@ -23,6 +27,10 @@ MAX_FIELD = 16 * 1024
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
 
+LAST_WORDS = 1.0
+"""Seconds in which a connection without a request may still bring one, once nobody is let in any more."""
+
+_GLANCE = 0.02
 _SERVER_ERROR = 500
 
 _log = structlog.get_logger("connections.http")
@@ -49,6 +57,33 @@ class Runner(web.AppRunner):
             handler_cancellation=server.handler_cancellation,
             **server._kwargs,  # noqa: SLF001 - aiohttp offers no way to choose the protocol's class
         )
+
+    async def leave(self, listener: socket.socket, *, notice: float) -> None:
+        """Take leave of whoever calls, so that nobody behind a balancer notices; `cleanup` comes after.
+
+        For `notice` seconds everything is served as before, while /readyz answers 503 and each answer closes
+        its connection. Then nobody is let in any more, and who has a connection may still say something.
+        """
+        server = self._server
+        assert server is not None  # noqa: S101 - set up before
+        self._app[LEAVING].set()
+        await asyncio.sleep(notice)
+        # Closing a listening socket resets those who wait in its queue, though they were let in already.
+        last = []
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                last.append(client)
+        for site in list(self._sites):
+            await site.stop()
+        loop = asyncio.get_running_loop()
+        for client in last:
+            client.setblocking(False)
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(server, client)
+        end = loop.time() + LAST_WORDS
+        while server.connections and loop.time() < end:  # noqa: ASYNC110 - aiohttp has no event for it
+            await asyncio.sleep(_GLANCE)
 
 
 class Server(web.Server):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,3 +88,29 @@ async def test_the_server_keeps_what_the_runner_was_told(app: web.Application) -
     options: dict[str, Any] = runner.server._kwargs if runner.server else {}
     await runner.cleanup()
     assert options["keepalive_timeout"] == 7
+
+
+async def test_a_server_that_leaves_says_so_and_closes_after_each_answer(app: web.Application) -> None:
+    runner = Runner(app)
+    await runner.setup()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        await web.SockSite(runner, listener).start()
+        port = listener.getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        leaving = asyncio.create_task(runner.leave(listener, notice=0.2))
+        await asyncio.sleep(0)
+        status, headers, _ = await exchange_at(port, b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, headers["connection"]) == (503, "close")
+        # Nobody is let in any more; who was in before is still served.
+        while not runner.sites == set():
+            await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Connection: close\r\n" in answer
+        writer.close()
+        await leaving
+        await runner.cleanup()
