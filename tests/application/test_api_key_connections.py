@@ -265,7 +265,8 @@ async def test_a_crash_before_our_commit_is_completed_by_the_worker(
     await dies_after(world, operation, monkeypatch)
     assert await world.connections() == []
     await world.work_for(seconds=50)
-    (connection,) = await world.connections()
+    (listed,) = await world.connections()
+    connection = await world.connection(listed.id)
     assert (connection.status, world.grants()) == (ACTIVE, {nango_id(connection)})
     assert world.owed() == []
 
@@ -276,8 +277,9 @@ async def test_a_crash_is_completed_by_the_caller_s_repetition(
     await dies_after(world, "call_provider", monkeypatch)
     created = await world.by_key(key="once")
     await world.work_for(minutes=2)
-    (connection,) = await world.connections()
-    assert (connection.id, world.grants()) == (created.connection_id, {nango_id(connection)})
+    connection = await world.connection(created.connection_id)
+    assert [each.id for each in await world.connections()] == [connection.id]
+    assert world.grants() == {nango_id(connection)}
     assert (await world.history(connection.id)).count("authorized") == 1
 
 
