@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from application.ports import ConnectionFilter, Page, Store
-    from domain.connection import Connection
+    from application.ports import ConnectionFilter, ConnectionSummary, Page, Store
 
 
 @frozen
@@ -19,7 +18,7 @@ class ListConnections:
 
     async def __call__(
         self, *, company_id: str, wanted: ConnectionFilter, limit: int, cursor: str | None
-    ) -> Page[Connection]:
+    ) -> Page[ConnectionSummary]:
         """Give a page; `next_cursor` is set where there is more.
 
         Raises:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from application.authorizations import AuthorizationStarted
     from application.create_connection import ConnectionCreated
-    from application.ports import Session
+    from application.ports import ConnectionSummary, Session
     from application.verify_connection import Verification
     from domain.connection import Connection
     from domain.events import Event
@@ -34,7 +34,7 @@ def when(at: datetime) -> str:
     return f"{text[1:24]}Z" if at.microsecond else f"{text[1:20]}.000Z"
 
 
-def summary(connection: Connection) -> schemas.ConnectionSummary:
+def summary(connection: ConnectionSummary) -> schemas.ConnectionSummary:
     """Show a connection as an item of a list."""
     synced = connection.last_synced_at
     return schemas.ConnectionSummary(

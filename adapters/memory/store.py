@@ -25,7 +25,7 @@ from adapters.memory.transaction import (
     State,
     forget_old,
 )
-from application.ports import ConnectionFilter, Flight, JobKind, Page, Store
+from application.ports import ConnectionFilter, ConnectionSummary, Flight, JobKind, Page, Store
 from domain.authorization import KEPT
 from domain.connection import ACTIVE
 from domain.errors import InvalidInput
@@ -94,7 +94,7 @@ class MemoryStore(Store):
 
     async def list(
         self, company_id: str, wanted: ConnectionFilter, *, limit: int, cursor: str | None
-    ) -> Page[Connection]:
+    ) -> Page[ConnectionSummary]:
         """See the port."""
         mine = [
             connection
@@ -105,7 +105,8 @@ class MemoryStore(Store):
         start = 1 + _place(cursor, [connection.id for connection in mine])
         found = [connection for connection in mine[start:] if _fits(connection, wanted)]
         more = len(found) > limit
-        return Page(items=found[:limit], next_cursor=_cursor(found[limit - 1].id) if more else None)
+        items = [ConnectionSummary.of(connection) for connection in found[:limit]]
+        return Page(items=items, next_cursor=_cursor(found[limit - 1].id) if more else None)
 
     async def events(
         self, company_id: str, connection_id: str | None, *, limit: int, cursor: str | None

@@ -11,14 +11,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from adapters.postgres.rows import CONNECTION_COLUMNS, VISIBLE, connection_of
+from adapters.postgres.rows import SUMMARY_COLUMNS, VISIBLE, summary_of
 from application.ports import Page
 from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Session
-    from application.ports import ConnectionFilter
-    from domain.connection import Connection
+    from application.ports import ConnectionFilter, ConnectionSummary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,7 +27,7 @@ _MAX_CURSOR = 120
 
 async def list_connections(
     session: Session, company_id: str, wanted: ConnectionFilter, *, limit: int, cursor: str | None
-) -> Page[Connection]:
+) -> Page[ConnectionSummary]:
     """Give one page.
 
     Raises:
@@ -37,7 +36,7 @@ async def list_connections(
     """
     sql, args = _statement(company_id, wanted, limit, cursor)
     rows = await session.rows(sql, *args)
-    items = [connection_of(row) for row in rows[:limit]]
+    items = [summary_of(row) for row in rows[:limit]]
     return Page(items=items, next_cursor=_cursor_after(items[-1]) if len(rows) > limit else None)
 
 
@@ -65,7 +64,7 @@ def _statement(
     # One more than wanted tells whether there is more.
     args.append(limit + 1)
     sql = (
-        f"SELECT {CONNECTION_COLUMNS} FROM connections WHERE {' AND '.join(conditions)} "  # noqa: S608 - constants
+        f"SELECT {SUMMARY_COLUMNS} FROM connections WHERE {' AND '.join(conditions)} "  # noqa: S608 - constants
         f"ORDER BY created_at DESC, id DESC LIMIT ${len(args)}"
     )
     return sql, args
@@ -75,7 +74,7 @@ def _literally(text: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
-def _cursor_after(connection: Connection) -> str:
+def _cursor_after(connection: ConnectionSummary) -> str:
     milliseconds = (connection.created_at - _EPOCH) // _MILLISECOND
     return _encode(f"{milliseconds}.{connection.id}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from adapters.postgres.errors import unstorable
-from application.ports import ApiKeyRecord, IdempotencyRecord, Job, JobKind, Scope
+from application.ports import ApiKeyRecord, ConnectionSummary, IdempotencyRecord, Job, JobKind, Scope
 from domain.authorization import Attempt, AttemptMode, Outcome
 from domain.connection import AuthKind, Connection, ConnectionStatus, Origin
 from domain.errors import InvalidInput
@@ -22,6 +22,9 @@ CONNECTION_COLUMNS = (
     "company_id, id, provider, name, status, auth_kind, origin, integration, nango_id, external_account_id, "
     "external_account_name, metadata, parameters, error_message, status_before_pending, "
     "error_before_pending, authorized_at, last_synced_at, deleted_at, version, created_at, updated_at"
+)
+SUMMARY_COLUMNS = (
+    "id, name, provider, status, external_account_id, last_synced_at, created_at, updated_at, error_message"
 )
 VISIBLE = "deleted_at IS NULL AND NOT (auth_kind = 'api_key' AND status = 'pending')"
 """`Connection.visible` in SQL."""
@@ -130,6 +133,22 @@ def connection_of(row: asyncpg.Record) -> Connection:
         version=version,
         created_at=created_at,
         updated_at=updated_at,
+    )
+
+
+def summary_of(row: asyncpg.Record) -> ConnectionSummary:
+    """Read a row of SUMMARY_COLUMNS, by position."""
+    id_, name, provider, status, external_account_id, synced_at, created_at, updated_at, error_message = row
+    return ConnectionSummary(
+        id_,
+        name,
+        provider,
+        _status[status],
+        external_account_id,
+        synced_at,
+        created_at,
+        updated_at,
+        error_message,
     )
 
 

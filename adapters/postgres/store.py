@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from adapters.postgres.pool import Pool, Session
-    from application.ports import ConnectionFilter, Flight, FlightKind, Job, Page
+    from application.ports import ConnectionFilter, ConnectionSummary, Flight, FlightKind, Job, Page
     from domain.authorization import Attempt
     from domain.connection import Connection
     from domain.events import Event
@@ -129,7 +129,7 @@ class PostgresStore(Store):
 
     async def list(
         self, company_id: str, wanted: ConnectionFilter, *, limit: int, cursor: str | None
-    ) -> Page[Connection]:
+    ) -> Page[ConnectionSummary]:
         """See the port."""
         async with session(self._pool) as work:
             return await list_connections(work, company_id, wanted, limit=limit, cursor=cursor)

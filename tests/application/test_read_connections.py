@@ -14,13 +14,13 @@ from tests.application.world import ACTOR, COMPANY, World
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from application.ports import Page
+    from application.ports import ConnectionSummary, Page
     from domain.connection import Connection
 
 
 async def _list(
     world: World, *, limit: int = 50, cursor: str | None = None, company: str = COMPANY, **wanted: Any
-) -> Page[Connection]:
+) -> Page[ConnectionSummary]:
     return await world.use_cases.list_connections(
         company_id=company, wanted=ConnectionFilter(**wanted), limit=limit, cursor=cursor
     )

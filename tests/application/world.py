@@ -271,7 +271,7 @@ class World:
         page = await self.use_cases.list_connections(
             company_id=company, wanted=ConnectionFilter(), limit=100, cursor=None
         )
-        return page.items
+        return [await self.connection(item.id, company) for item in page.items]
 
     async def events(self, connection_id: str) -> Sequence[Event]:
         page = await self.use_cases.list_events(

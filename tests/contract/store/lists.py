@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from application.ports import ConnectionFilter
+from application.ports import ConnectionFilter, ConnectionSummary
 from domain.connection import ACTIVE, AuthKind
 from domain.errors import InvalidInput
 from tests.contract.store.base import ACME, RIVAL, StoreRules, a_birth, authorized, born, stepped
@@ -51,12 +51,12 @@ class ListRules(StoreRules):
 
         assert await _ids(store, ALL) == [newer.id, older.id]
 
-    async def test_items_are_whole_connections(self, store: Store) -> None:
+    async def test_an_item_shows_its_connection(self, store: Store) -> None:
         connection = await authorized(store, metadata={"a": 1})
 
         page = await store.list(ACME, ALL, limit=1, cursor=None)
 
-        assert list(page.items) == [connection]
+        assert list(page.items) == [ConnectionSummary.of(connection)]
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7])
     async def test_pages_miss_and_repeat_nothing_where_many_were_born_at_once(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from application.ports import ConnectionFilter, Job, JobKind
+from application.ports import ConnectionFilter, ConnectionSummary, Job, JobKind
 from domain.connection import AuthKind
 from domain.errors import ConnectionNotFound
 from tests.contract.store.base import ACME, RIVAL, StoreRules, authorized, born, stepped, together
@@ -303,7 +303,8 @@ class TrialRules(StoreRules):
 
         assert await store.find(ACME, connection.id) == connection
         assert await store.company_of(connection.id) == ACME
-        assert (await store.list(ACME, ConnectionFilter(), limit=10, cursor=None)).items == [connection]
+        page = await store.list(ACME, ConnectionFilter(), limit=10, cursor=None)
+        assert page.items == [ConnectionSummary.of(connection)]
 
     async def test_an_oauth_connection_shows_itself_from_the_start(self, store: Store) -> None:
         connection = await born(store)
