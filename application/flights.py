@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from application.single_flight import SingleFlight
-from domain.errors import ConnectionNotFound, DomainError, GatewayNonsense, RefreshRefused, Unavailable
+from domain.errors import (
+    ConnectionNotFound,
+    DomainError,
+    GatewayNonsense,
+    RefreshRefused,
+    StoreUnavailable,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +28,11 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=40)
 """Longer than a refresh can take: probe, forced refresh (15 s), probe."""
 
+PATIENCE = timedelta(seconds=25)
+"""Who waits for another's flight is answered before a balancer gives up, and no earlier than one can take."""
+
 _LOOK_AGAIN = 0.05
+_LAND_AGAIN = 0.25
 _INTERRUPTED = "The call was interrupted. Try again."
 
 
@@ -31,6 +42,8 @@ class Flights:
 
     _store: Store
     _here: SingleFlight = field(init=False, factory=SingleFlight)
+    _landing: set[asyncio.Task[None]] = field(init=False, factory=set)
+    """Held here, as the loop holds tasks only weakly."""
 
     async def fly(
         self, kind: FlightKind, company_id: str, connection_id: str, work: Callable[[], Awaitable[None]]
@@ -53,17 +66,35 @@ class Flights:
         try:
             await work()
         except DomainError as problem:
-            await self._store.land(flight_id, _told(problem))
+            await self._land(flight_id, _told(problem))
             raise
         except BaseException:
-            await self._store.land(flight_id, _told(Unavailable(_INTERRUPTED)))
+            await self._land(flight_id, _told(Unavailable(_INTERRUPTED)))
             raise
-        await self._store.land(flight_id, "{}")
+        await self._land(flight_id, "{}")
+
+    async def _land(self, flight_id: str, outcome: str) -> None:
+        """Tell those who wait; later where the database is away, or they would wait for the lease to end."""
+        try:
+            await self._store.land(flight_id, outcome)
+        except StoreUnavailable:
+            task = asyncio.create_task(self._land_later(flight_id, outcome))
+            self._landing.add(task)
+            task.add_done_callback(self._landing.discard)
+
+    async def _land_later(self, flight_id: str, outcome: str) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEASE.total_seconds()):
+                while True:
+                    await asyncio.sleep(_LAND_AGAIN)
+                    with contextlib.suppress(StoreUnavailable):
+                        await self._store.land(flight_id, outcome)
+                        return
 
     async def _follow(self, flight_id: str) -> None:
         outcome: str | None = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEASE.total_seconds()):
+            async with asyncio.timeout(PATIENCE.total_seconds()):
                 # What is waited for happens in another process: there is no event to wait on.
                 while (flight := await self._store.flight(flight_id)) and flight.outcome is None:  # noqa: ASYNC110
                     await asyncio.sleep(_LOOK_AGAIN)

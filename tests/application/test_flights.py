@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from adapters.memory.store import MemoryStore
 from application.flights import LEASE, Flights
 from application.ports import FlightKind
 from application.single_flight import SingleFlight
@@ -16,6 +17,7 @@ from domain.errors import (
     IntegrationMissing,
     ProviderUnavailable,
     RefreshRefused,
+    StoreUnavailable,
     Unavailable,
 )
 from tests.application.world import COMPANY, World
@@ -212,3 +214,53 @@ async def test_where_a_process_died_the_next_caller_takes_over_when_its_lease_is
     alive.go_on.set()
     await processes.fly(1, alive)
     assert alive.begun == 1
+
+
+# ── with a database that goes away ────────────────────────────────────────────────────────────────────
+
+
+class Away(MemoryStore):
+    """Is away for whoever wants to land, for so many seconds."""
+
+    until = 0.0
+
+    async def land(self, flight_id: str, outcome: str) -> None:
+        if asyncio.get_running_loop().time() < self.until:
+            raise StoreUnavailable
+        await super().land(flight_id, outcome)
+
+
+@pytest.fixture
+async def away() -> World:
+    store = Away(World().now)
+    store.until = 3.0
+    return World(store=store)
+
+
+async def test_an_outcome_is_told_when_the_database_is_back(away: World) -> None:
+    work = Work(GatewayNonsense())
+    work.go_on.set()
+    processes = Processes(away, (await away.auth_url()).connection_id)
+    with pytest.raises(GatewayNonsense):
+        await processes.fly(0, work)
+    with pytest.raises(GatewayNonsense):
+        await asyncio.wait_for(processes.fly(1, work), 5)
+
+
+async def test_work_that_is_done_has_not_failed_because_it_could_not_be_told(away: World) -> None:
+    work = Work()
+    work.go_on.set()
+    processes = Processes(away, (await away.auth_url()).connection_id)
+    await processes.fly(0, work)
+    await asyncio.sleep(5)
+    await processes.fly(1, work)
+    assert work.begun == 2
+
+
+async def test_who_waits_for_a_process_that_died_is_told_before_a_balancer_gives_up(
+    processes: Processes,
+) -> None:
+    processes.fly(0, Work())
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(processes.fly(1, Work()), 29)
