@@ -80,6 +80,14 @@ async def test_an_active_connection_blocks(world: World) -> None:
         await world.auth_url("stripe")
 
 
+async def test_an_active_connection_blocks_without_a_call_to_nango(world: World) -> None:
+    await world.authorize("stripe")
+    calls = sum(world.gateway.calls.values())
+    with pytest.raises(ActiveConnectionExists):
+        await world.auth_url("stripe")
+    assert sum(world.gateway.calls.values()) == calls
+
+
 async def test_an_active_connection_blocks_although_another_one_is_pending(world: World) -> None:
     await world.authorize("stripe")
     await world.create("stripe")

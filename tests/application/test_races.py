@@ -208,6 +208,19 @@ async def test_a_late_grant_of_a_reconnect_is_not_taken_from_its_winner(world: W
     assert (await world.connection(connection.id)).status is ACTIVE
 
 
+async def test_a_loser_that_comes_back_with_the_winners_grant_does_not_remove_it(world: World) -> None:
+    connection = await world.in_error()
+    slow, quick = await world.auth_url(), await world.auth_url()
+    call, gate = await world.catch("relay_callback", world.come_back(slow.url), after=False)
+    await world.later(seconds=61)
+    assert (await world.come_back(quick.url)).outcome == "succeeded"
+    gate.set()  # Nango authorizes the same id again, now under the loser's tags
+    assert (await call).error == "superseded"
+    await world.work_for(minutes=5)
+    assert world.grants() == {connection.nango_id}
+    assert (await world.connection(connection.id)).status is ACTIVE
+
+
 # ── delete and disconnect ─────────────────────────────────────────────────────────────────────────────
 
 

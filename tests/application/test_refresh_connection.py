@@ -8,6 +8,7 @@ import pytest
 from domain.connection import ACTIVE, DISCONNECTED, ERROR, EXPIRED
 from domain.errors import (
     ConnectionNotFound,
+    CredentialsUnusable,
     DomainError,
     GatewayNonsense,
     GatewayTimeout,
@@ -116,6 +117,17 @@ async def test_an_expired_connection_whose_refresh_is_refused_stays_expired(worl
 async def test_where_nango_has_given_up_the_connection_has_expired(world: World) -> None:
     connection = await world.authorize()
     world.gateway.refuse_refresh(nango_id(connection), LIMIT, exhausted=True)
+    with pytest.raises(RefreshRefused, match=LIMIT):
+        await world.refresh(connection.id)
+    assert (await world.connection(connection.id)).status is EXPIRED
+
+
+async def test_that_nango_has_given_up_counts_although_a_forced_refresh_does_not_say_so(
+    world: World,
+) -> None:
+    connection = await world.authorize()
+    world.gateway.refuse_refresh(nango_id(connection), LIMIT, exhausted=True)
+    world.gateway.fail_with(CredentialsUnusable(REFUSED), ["refresh"])
     with pytest.raises(RefreshRefused, match=LIMIT):
         await world.refresh(connection.id)
     assert (await world.connection(connection.id)).status is EXPIRED

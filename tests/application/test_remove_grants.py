@@ -197,9 +197,11 @@ async def test_a_late_removal_leaves_an_authorization_that_is_under_way(world: W
     world.gateway.fail_with(GatewayUnavailable(), ["find_grants"])
     await world.disconnect(connection.id)
     started = await world.auth_url()
+    await world.later(seconds=25)
     call, gate = await world.catch("relay_callback", world.come_back(started.url))
-    await world.later(seconds=30)
+    await world.later(seconds=5)
     await world.work()
+    assert connection.nango_id not in world.grants()
     gate.set()
     assert (await call).outcome == "succeeded"
     assert world.grants() == {(await world.connection(connection.id)).nango_id}

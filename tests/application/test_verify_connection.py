@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from application.ports import ProviderAnswer
-from domain.connection import ACTIVE, DISCONNECTED, ERROR, EXPIRED
+from domain.connection import ACTIVE, DISCONNECTED, ERROR, EXPIRED, PENDING
 from domain.errors import (
     ConnectionNotFound,
+    CredentialsUnusable,
     DomainError,
     GatewayNonsense,
     GatewayTimeout,
@@ -206,6 +207,15 @@ async def test_where_nango_has_given_up_the_connection_has_expired(world: World)
     assert LIMIT in (seen.error or "")
 
 
+async def test_that_nango_has_given_up_counts_although_a_forced_refresh_does_not_say_so(
+    world: World,
+) -> None:
+    connection = await world.authorize()
+    world.gateway.refuse_refresh(nango_id(connection), LIMIT, exhausted=True)
+    world.gateway.fail_with(CredentialsUnusable("The external API returned an error"), ["refresh"])
+    assert (await world.verify(connection.id)).connection.status is EXPIRED
+
+
 # ── what is not looked at ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -285,6 +295,39 @@ async def test_a_look_that_began_before_a_refresh_says_nothing_of_its_result(wor
     gate.set()
     assert (await call).healthy
     assert (await world.connection(connection.id)).status is ACTIVE
+
+
+async def test_a_look_that_began_before_a_new_authorization_does_not_bring_back_the_old_account(
+    world: World,
+) -> None:
+    connection = await world.in_error()
+    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    world.answer(connection, 200, {"id": "acct_2"})
+    await world.later(seconds=1)
+    await world.come_back((await world.auth_url()).url)
+    gate.set()
+    await call
+    assert (await world.connection(connection.id)).external_account_id == "acct_2"
+
+
+async def test_an_absence_seen_before_a_new_authorization_says_nothing_of_it(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.forget(nango_id(connection))
+    call, gate = await world.catch("has_grant", world.verify(connection.id))
+    await world.disconnect(connection.id)
+    await world.come_back((await world.auth_url()).url)
+    gate.set()
+    assert (await call).healthy
+    assert (await world.connection(connection.id)).status is ACTIVE
+
+
+async def test_a_look_that_ends_while_somebody_authorizes_again_leaves_it_pending(world: World) -> None:
+    connection = await world.in_error()
+    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    await world.auth_url()
+    gate.set()
+    assert (await call).error == NOT_YET
+    assert (await world.connection(connection.id)).status is PENDING
 
 
 @pytest.mark.parametrize("verb", ["disconnect", "delete"])

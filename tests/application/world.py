@@ -205,13 +205,16 @@ class World:
     # ── timing ────────────────────────────────────────────────────────────────────────────────────
 
     async def catch(
-        self, operation: str, call: Coroutine[Any, Any, Result]
+        self, operation: str, call: Coroutine[Any, Any, Result], *, after: bool = True
     ) -> tuple[asyncio.Task[Result], Gate]:
-        """Start a call and keep it, Nango's answer to this operation in its hand; others go on freely."""
-        gate = self.gateway.hold(operation, after=True)
+        """Start a call and keep it, Nango's answer to this operation in its hand; others go on freely.
+
+        `after=False`: before Nango has done anything.
+        """
+        gate = self.gateway.hold(operation, after=after)
         task = asyncio.ensure_future(call)
         await gate.reached.wait()
-        del self.gateway._gates[operation, True]
+        del self.gateway._gates[operation, after]
         return task, gate
 
     # ── connections in every condition ────────────────────────────────────────────────────────────
