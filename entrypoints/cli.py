@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.loader import load_catalogue
@@ -36,10 +34,6 @@ if TYPE_CHECKING:
     from entrypoints.container import Container
 
 Result = TypeVar("Result")
-
-_said = Console(stderr=True, highlight=False)
-_printed = Console(highlight=False)
-
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
@@ -92,9 +86,9 @@ def migrate() -> None:
     except Exception as problem:  # noqa: BLE001 - whatever the driver raises is one line to an operator
         _fail(f"the database did not take the migration: {type(problem).__name__}: {problem}")
     for migration in applied:
-        _said.print(f"applied {migration.revision:04d} {migration.name}")
+        click.echo(f"applied {migration.revision:04d} {migration.name}", err=True)
     if not applied:
-        _said.print("nothing to do")
+        click.echo("nothing to do", err=True)
 
 
 @main.command()
@@ -138,7 +132,7 @@ def create_key(company: str, scope: str, label: str | None) -> None:
         return await container.create_api_key()(company_id=company, scope=Scope(scope), label=label, key=key)
 
     record = _with_container(create)
-    _said.print(f"Key {record.prefix}… of company {company}, scope {scope}. It is shown this once:")
+    click.echo(f"Key {record.prefix}… of company {company}, scope {scope}. It is shown this once:", err=True)
     click.echo(key)
 
 
@@ -147,12 +141,12 @@ def create_key(company: str, scope: str, label: str | None) -> None:
 def list_keys(company: str | None) -> None:
     """List keys: what is kept of them, never the keys."""
     records = _with_container(lambda container: container.api_keys().list(company))
-    table = Table("prefix", "company", "scope", "label", "created", "revoked", box=None)
+    rows = []
     for record in records:
         revoked = f"{record.revoked_at:%Y-%m-%d %H:%M}" if record.revoked_at else ""
         created = f"{record.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(record.prefix, record.company_id, record.scope, record.label or "", created, revoked)
-    _printed.print(table)
+        rows.append((record.prefix, record.company_id, record.scope, record.label or "", created, revoked))
+    _print_table(("prefix", "company", "scope", "label", "created", "revoked"), rows)
 
 
 @keys.command("revoke")
@@ -163,7 +157,7 @@ def revoke_key(prefix: str) -> None:
     if not records:
         _fail(f"no live key has the prefix {prefix}; `connections keys list` shows them")
     for record in records:
-        _said.print(f"revoked {record.prefix}… of company {record.company_id}")
+        click.echo(f"revoked {record.prefix}… of company {record.company_id}", err=True)
 
 
 # ── providers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -178,16 +172,17 @@ def providers() -> None:
 def list_providers() -> None:
     """List every provider, built in, installed or from CONNECTIONS_PROVIDERS_DIR."""
     settings = _settings()
-    table = Table("provider", "name", "integration", "API key", "description", box=None)
-    for provider in load_catalogue(settings.providers_dir).all():
-        table.add_row(
+    rows = [
+        (
             provider.key,
             provider.name,
             provider.oauth.integration if provider.oauth else "",
             provider.api_key.integration if provider.api_key else "",
             provider.description,
         )
-    _printed.print(table)
+        for provider in load_catalogue(settings.providers_dir).all()
+    ]
+    _print_table(("provider", "name", "integration", "API key", "description"), rows)
 
 
 @providers.command("check")
@@ -241,6 +236,16 @@ def _report(findings: Sequence[Finding], *, as_json: bool) -> None:
     click.echo(reports.as_json(findings) if as_json else reports.as_text(findings))
     if not reports.passed(findings):
         sys.exit(1)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - a server never prints one: 4 MB, a tenth of its start
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
 
 
 def _fail(message: str) -> NoReturn:

@@ -17,7 +17,7 @@ from adapters.postgres.pool import open_pool
 from application.ports import Scope
 from domain.errors import DomainError, StoreUnavailable
 from entrypoints.container import Container, compose
-from entrypoints.process import listen, own_number
+from entrypoints.process import listen, own_number, settle
 
 if TYPE_CHECKING:
     import socket
@@ -74,6 +74,7 @@ async def serve(
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
+            settle()
             _log.info("listening", url=settings.public_url)
             await stop.wait()
             _log.info("stopping")

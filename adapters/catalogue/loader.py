@@ -35,7 +35,7 @@ def load_catalogue(extra_dir: Path | None, *, entry_points: bool = True) -> Cata
             provider, or `extra_dir` is no directory.
 
     """
-    adapters = _from_folder(files("adapters.catalogue.providers"))
+    adapters = _from_folder(files("adapters.catalogue.providers"), shipped=True)
     if entry_points:
         adapters |= _from_packages()
     if extra_dir is not None:
@@ -57,12 +57,12 @@ def load_file(file: Path) -> ProviderAdapter:
     return ProviderFile(str(file), file.stem, _text(file)).parse()
 
 
-def _from_folder(folder: Traversable) -> Adapters:
+def _from_folder(folder: Traversable, *, shipped: bool = False) -> Adapters:
     adapters: Adapters = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
             key = file.name.removesuffix(".toml")
-            adapters[key] = ProviderFile(str(file), key, _text(file)).parse()
+            adapters[key] = ProviderFile(str(file), key, _text(file), shipped).parse()
     return adapters
 
 

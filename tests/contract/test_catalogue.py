@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.loader import GROUP, load_catalogue
+from adapters.catalogue.provider_file import ProviderFile
 from application.ports import ProviderAnswer
 from domain.errors import InvalidInput
 
@@ -102,6 +103,12 @@ def test_every_field_of_the_schema_is_described_and_no_other_is_allowed() -> Non
 def test_a_shipped_file_points_editors_to_its_schema(key: str) -> None:
     first, _ = PROVIDERS.joinpath(f"{key}.toml").read_text().split("\n", maxsplit=1)
     assert PROVIDERS.joinpath(first.removeprefix("#:schema ./")).is_file()
+
+
+@pytest.mark.parametrize("key", SHIPPED)
+def test_a_shipped_file_passes_what_others_are_held_to_at_each_start(key: str) -> None:
+    name = f"{key}.toml"
+    assert ProviderFile(name, key, PROVIDERS.joinpath(name).read_text()).parse().provider.key == key
 
 
 def test_all_are_given_by_key() -> None:
