@@ -43,6 +43,16 @@ async def test_a_slow_identity_call_does_not_keep_the_user_waiting(world: World)
     assert (connection.status, connection.external_account_id) == (ACTIVE, None)
 
 
+async def test_a_slow_identity_call_is_made_again_by_the_worker(world: World) -> None:
+    slow = world.gateway.hold("call_provider")
+    connection = await world.authorize()
+    slow.set()
+    await world.work_for(seconds=29)
+    assert (await world.connection(connection.id)).external_account_id is None
+    await world.work_for(seconds=2)
+    assert (await world.connection(connection.id)).external_account_id == "acct_1"
+
+
 @pytest.mark.parametrize(
     "trouble",
     [ProviderUnavailable("Stripe is unavailable now."), GatewayUnavailable(), GatewayNonsense()],
