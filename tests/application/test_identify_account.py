@@ -47,9 +47,9 @@ async def test_a_slow_identity_call_is_made_again_by_the_worker(world: World) ->
     slow = world.gateway.hold("call_provider")
     connection = await world.authorize()
     slow.set()
-    await world.work_for(seconds=29)
+    await world.work_for(seconds=20)
     assert (await world.connection(connection.id)).external_account_id is None
-    await world.work_for(seconds=2)
+    await world.work_for(seconds=10)
     assert (await world.connection(connection.id)).external_account_id == "acct_1"
 
 
