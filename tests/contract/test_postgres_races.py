@@ -46,7 +46,12 @@ class Scene:
 
     async def authorized_at_nango(self) -> None:
         started = await self.service.use_cases.get_auth_url(
-            company_id=COMPANY, provider="stripe", redirect_url=None, name=None, parameters={}, actor="api_key:1"
+            company_id=COMPANY,
+            provider="stripe",
+            redirect_url=None,
+            name=None,
+            parameters={},
+            actor="api_key:1",
         )
         self.connection_id = started.connection_id
         (self.state,) = parse_qs(urlsplit(started.url).query)["state"]
