@@ -14,26 +14,33 @@ if TYPE_CHECKING:
 
 @define
 class Environment:
-    """Known to be ours once this process has seen a grant with our deployment tag, with the key it has."""
+    """Known to be ours once this process has seen a grant of ours there, with the key it has.
+
+    A key of another environment answers 404 for everything (docs/adr/0005-absence-needs-proof.md).
+    """
 
     _store: Store
     _gateway: AuthGateway
     _ours: bool = False
 
     def recognise(self) -> None:
-        """Note that such a grant was seen."""
+        """Note that a grant of ours was seen."""
         self._ours = True
 
-    async def insist(self) -> None:
-        """Pass where the environment is known to be ours.
+    async def believe_absence(self, *, cautious: bool = False) -> None:
+        """Pass where a grant that Nango does not have is really gone.
+
+        Where a caller asked, the only connection of a deployment may be gone; `cautious`: nobody asked.
 
         Raises:
-            GatewayUnavailable: nothing there is ours, which is suspicious and proves nothing.
+            GatewayUnavailable: nothing of ours is there, which is suspicious and proves nothing.
 
         """
         if not self._ours:
             self._ours = bool(await self._gateway.find_grants({"deployment": await self._store.deployment()}))
-        if not self._ours:
+        if self._ours:
+            return
+        if cautious or len(await self._store.authorized(after=None, limit=2)) > 1:
             raise GatewayUnavailable(
                 "Nango shows none of this deployment's connections: is the key one of another environment?",
                 retry_after=60,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
+    from application.environment import Environment
     from application.ports import AuthGateway, GrantDetails, Ids, ProviderCatalogue, Store
     from application.probe_account import ProbeAccount
     from domain.connection import Connection
@@ -37,6 +38,7 @@ class RenewCredentials:
     _catalogue: ProviderCatalogue
     _ids: Ids
     _probe: ProbeAccount
+    _environment: Environment
 
     async def __call__(
         self,
@@ -63,6 +65,7 @@ class RenewCredentials:
         try:
             details = await self._gateway.fetch(connection.integration, connection.nango_id, refresh=True)
         except GrantNotFound:
+            await self._environment.believe_absence()
             return await settle(self._store, connection, gone(by=by))
         except CredentialsUnusable as problem:
             final = trouble if trouble is not None and trouble.exhausted else problem

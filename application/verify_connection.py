@@ -52,9 +52,8 @@ class CheckHealth:
     ) -> Connection:
         """Look, and give the connection as it is then.
 
-        `cautious`: nobody asked for this look, so an absence counts only in an environment that is known to
-        be ours; a key of the wrong one answers 404 for everything. Only news are written then: that the
-        credentials still work, no more often than the schedule wants to know it.
+        `cautious`: nobody asked for this look, so an absence needs more proof, and only news are written:
+        that the credentials still work, no more often than the schedule wants to know it.
 
         Raises:
             Unavailable, GatewayNonsense: nothing is known, nothing changed.
@@ -64,9 +63,9 @@ class CheckHealth:
             return connection
         fresh = (self._interval or _A_DAY) if cautious else None
         if not await self._gateway.has_grant(connection.integration, connection.nango_id):
-            if cautious:
-                await self._environment.insist()
+            await self._environment.believe_absence(cautious=cautious)
             return await settle(self._store, connection, gone(by=by))
+        self._environment.recognise()
         try:
             verdict = await self._probe(connection)
         except GrantNotFound:

@@ -100,8 +100,8 @@ class Container(containers.DeclarativeContainer):
     # what the use cases share
     start = providers.Singleton(StartAuthorization, store, gateway, ids, settings.provided.callback_url)
     probe = providers.Singleton(ProbeAccount, gateway, catalogue)
-    renew = providers.Singleton(RenewCredentials, store, gateway, catalogue, ids, probe)
     environment = providers.Singleton(Environment, store, gateway)
+    renew = providers.Singleton(RenewCredentials, store, gateway, catalogue, ids, probe, environment)
     check_health = providers.Singleton(
         CheckHealth, store, gateway, probe, renew, environment, settings.provided.verify_interval
     )
