@@ -244,9 +244,13 @@ class Distant(MemoryStore):
             yield tx
 
 
+_dying: list[asyncio.Future[object]] = []
+"""Keeps what nobody waits for from being collected while another test runs."""
+
+
 async def _crash(world: World) -> None:
     """A process has reserved the key and written its intent, and will never be heard of again."""
     dying = world.another_process(World().gateway)
     dying.gateway.hold("open_session")
-    asyncio.ensure_future(dying.create(key=KEY))  # noqa: RUF006 - nobody waits for it
+    _dying.append(asyncio.ensure_future(dying.create(key=KEY)))
     await world.later(seconds=1)

@@ -36,8 +36,9 @@ async def full(own_database_url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(own_database_url)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(_FILL)
-        await connection.execute("ANALYZE connections")
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute(_FILL, timeout=60)
+        await connection.execute("ANALYZE connections", timeout=60)
     yield pool
     await pool.close()
 
