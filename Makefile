@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format e2e pgbouncer image-steps lock clean
+.PHONY: run test check format e2e pgbouncer failover image-steps lock clean
 
 run: .venv/run
 	@exec $(BIN)/connections dev
@@ -28,6 +28,11 @@ e2e: .venv/test
 # Needs Debian's pgbouncer: apt-get install pgbouncer
 pgbouncer: .venv/test
 	$(BIN)/python -m pytest -m pgbouncer
+
+# Needs Debian's PostgreSQL 15: apt-get install postgresql-15. The second run holds the store to its contract there.
+failover: .venv/test
+	$(BIN)/python -m pytest -m failover -s tests/failover
+	POSTGRES_BIN=/usr/lib/postgresql/15/bin $(BIN)/python -m pytest tests/contract -k "postgres and not hosts and not embedded"
 
 # Does what the Dockerfile does, in a fresh environment; fetches the locked packages once more.
 image-steps: .venv/test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import pytest
 from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import open_pool
 from entrypoints.embedded_postgres import embedded_postgres
+from tests.failover.servers import new_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -39,7 +41,19 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of the server's maintenance database; throw-away data need no fsync."""
+    """The URL of the server's maintenance database; throw-away data need no fsync.
+
+    With POSTGRES_BIN, a folder, it is the PostgreSQL from there (`make failover`) and not the embedded one.
+    """
+    if "POSTGRES_BIN" in os.environ:
+        with new_server() as server:
+            try:
+                server.start()
+                asyncio.run(_prepare(server.url))
+                yield server.url
+            finally:
+                server.end()
+        return
     # Not under pytest's own directory: as root, PostgreSQL's user must be able to enter it.
     directory = Path(tempfile.mkdtemp(prefix="connections-tests-"))
     try:
