@@ -7,8 +7,9 @@ BIN := .venv/bin
 run: .venv/run
 	@exec $(BIN)/connections dev
 
+# Three processes for two cores: many tests wait for others' processes. A file's tests share what it starts.
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: .venv/test
 	$(BIN)/ruff format --check .
