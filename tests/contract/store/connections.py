@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
-from domain.connection import ACTIVE, PENDING, AuthKind, Origin
+from domain.connection import ACTIVE, ERROR, PENDING, AuthKind, Origin
 from domain.errors import ConcurrentChange, ConnectionNotFound
 from tests.contract.store.base import (
     ACME,
@@ -81,6 +82,13 @@ class ConnectionRules(StoreRules):
         with pytest.raises(ConcurrentChange):
             await stepped(store, old, "disconnect", reason="x")
 
+    async def test_a_step_from_another_status_is_refused(self, store: Store) -> None:
+        connection = await born(store)
+        mistaken = attrs.evolve(connection, status=ERROR, error_message="Never happened")
+
+        with pytest.raises(ConcurrentChange):
+            await stepped(store, mistaken, "update", name="New name", metadata=None)
+
     async def test_a_step_of_a_connection_that_was_never_born_is_refused(self, store: Store) -> None:
         async with undone(store) as tx:
             unborn = a_birth(tx.now).after
@@ -128,6 +136,20 @@ class ConnectionRules(StoreRules):
 
         async with store.begin() as tx:
             assert len(await tx.attempts.of(ACME, first.id)) == 1
+
+    async def test_writers_who_address_it_first_all_win(self, store: Store) -> None:
+        connection = await born(store)
+
+        async def rename(number: int) -> None:
+            async with store.begin() as tx:
+                there = await tx.connections.find_for_auth_url(ACME, "stripe")
+                assert there is not None
+                change = there.update(name=f"Name {number}", metadata=None, at=tx.now, by="tests")
+                assert change is not None
+                await tx.connections.save(change)
+
+        assert list(await together(20, rename)) == [None] * 20
+        assert (await store.find(ACME, connection.id)).version == 21
 
     @pytest.mark.parametrize(
         "other", [{"company_id": RIVAL}, {"provider": "slack"}, {"origin": Origin.CREATE}]
