@@ -120,32 +120,34 @@ class Session:
 
     async def rows(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
         """Run a statement and give all its rows."""
-        async with self._translated():
+        try:
             return cast("Sequence[asyncpg.Record]", await self._connection.fetch(sql, *args))
+        except DRIVER_ERRORS as error:
+            raise await self._meaning(error) from None
 
     async def row(self, sql: str, *args: object) -> asyncpg.Record | None:
         """Run a statement and give its first row."""
-        async with self._translated():
+        try:
             return cast("asyncpg.Record | None", await self._connection.fetchrow(sql, *args))
+        except DRIVER_ERRORS as error:
+            raise await self._meaning(error) from None
 
     async def run(self, sql: str, *args: object) -> str:
         """Run a statement for its effect; give PostgreSQL's command tag, such as `UPDATE 1`."""
-        async with self._translated():
+        try:
             return cast("str", await self._connection.execute(sql, *args))
+        except DRIVER_ERRORS as error:
+            raise await self._meaning(error) from None
 
     def cut(self) -> None:
         """Drop the connection, whatever it is doing; the pool makes another."""
         with suppress(asyncpg.InterfaceError):
             self._connection.terminate()
 
-    @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except DRIVER_ERRORS as error:
-            if is_outage(error) or isinstance(error, TimeoutError):
-                self.cut()
-            raise await _explain(self._pool, error) from None
+    async def _meaning(self, error: BaseException) -> Exception:
+        if is_outage(error) or isinstance(error, TimeoutError):
+            self.cut()
+        return await _explain(self._pool, error)
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ class ConnectionHandlers:
         page = await self._use_cases.list_connections(
             company_id=caller.company_id, wanted=wanted, limit=query.limit, cursor=given(query.cursor)
         )
-        items = [present.summary(connection) for connection in page.items]
+        items = present.summaries(page.items)
         return ok_page(items, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
 
     async def get(self, request: web.Request, caller: Caller) -> web.Response:
