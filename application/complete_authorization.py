@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 ACTOR = "callback"
 _LOOK_AGAIN = 0.1
+_PATIENCE = RELAY_DEADLINE.total_seconds() + 0.5
+"""Seconds until a browser is told to wait: what is left after the relay is for its confirmation."""
 
 
 @frozen
@@ -108,11 +111,13 @@ class CompleteAuthorization:
 
     async def _relay(self, attempt: Attempt, query: Query) -> Attempt:
         error = next((value for name, value in query if name == "error"), None)
-        answered = await self._hand_over(attempt, query)
-        try:
-            settled = await self._confirm(attempt, by=ACTOR)
-        except DomainError:
-            settled, answered = False, False
+        answered = settled = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                handed_over = await self._hand_over(attempt, query)
+                with contextlib.suppress(DomainError):
+                    settled = await self._confirm(attempt, by=ACTOR)
+                    answered = handed_over
         if not settled and (answered or error):
             # Nango has spoken and has nothing under the attempt's tag, or the provider itself said no.
             await self._confirm.fail(attempt, error, by=ACTOR)

@@ -10,7 +10,7 @@ import attrs
 from attrs import field, frozen
 
 from application.create_connection import ConnectionCreated
-from application.delete_connection import remove_now
+from application.delete_connection import HURRIED, PATIENT, remove_now
 from application.idempotency import Idempotency, Reservation
 from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
@@ -259,7 +259,7 @@ async def discard_import(
                 await tx.jobs.finish(intent.id)
             if reservation:
                 await tx.idempotency.forget(connection.company_id, reservation.record.key_hash)
-        await remove_now(remove, removal)
+        await remove_now(remove, removal, within=HURRIED if under_way else PATIENT)
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from application.ports import Ids, Job, Store
     from application.remove_grants import RemoveGrants
 
-_DEADLINE = 4.5
+PATIENT = 4.5
+"""Seconds for a removal that a caller waits for."""
+
+HURRIED = 0.4
+"""Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
 
 
 @frozen
@@ -39,10 +43,10 @@ class DeleteConnection:
         await remove_now(self._remove, job)
 
 
-async def remove_now(remove: RemoveGrants, job: Job) -> None:
-    """Try the removal while the caller waits; what does not succeed is the worker's."""
+async def remove_now(remove: RemoveGrants, job: Job, *, within: float = PATIENT) -> None:
+    """Try the removal while the caller waits, for so many seconds; what does not succeed is the worker's."""
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(within):
             await remove(job)
     except (DomainError, TimeoutError):
         pass

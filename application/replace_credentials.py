@@ -10,7 +10,7 @@ from attrs import frozen
 
 from application.authorizations import kept_parameters
 from application.confirm_attempt import ready_to_authorize
-from application.delete_connection import remove_now
+from application.delete_connection import HURRIED, PATIENT, remove_now
 from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
 from application.settle import identified
@@ -74,11 +74,12 @@ class ReplaceCredentials:
         try:
             verdict = await self._importing(candidate, fresh, api_key, filled)
         except BaseException as problem:
-            if may_be_under_way(problem):
+            silent = may_be_under_way(problem)
+            if silent:
                 async with self._store.begin() as tx:
                     again = self._removal(connection, api_key.integration, fresh, due_in=_PATIENCE, tx=tx)
                     await tx.jobs.add(again)
-            await remove_now(self._remove, intent)
+            await remove_now(self._remove, intent, within=HURRIED if silent else PATIENT)
             raise
         return await self._swap(candidate, fresh, api_key.integration, verdict, intent, by=actor)
 

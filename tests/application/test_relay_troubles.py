@@ -31,6 +31,16 @@ async def test_a_relay_that_times_out_says_nothing_yet(world: World) -> None:
     assert (await world.connection(started.connection_id)).status is PENDING
 
 
+@pytest.mark.parametrize("silent", ["relay_callback", "find_grants"])
+async def test_a_browser_is_told_to_wait_within_sixteen_seconds(world: World, silent: str) -> None:
+    started = await world.auth_url()
+    world.gateway.hold(silent)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert (await world.come_back(started.url)).outcome == "pending"
+    assert loop.time() - began <= 16
+
+
 async def test_a_relay_that_timed_out_is_not_tried_again(world: World) -> None:
     await _timed_out(world)
     assert world.gateway.calls["relay_callback"] == 1
