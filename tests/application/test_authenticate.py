@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from domain.api_key import digest, make_key
 from domain.errors import StoreUnavailable, Unauthenticated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from application.ports import ApiKeyRecord
 
 KEY = make_key(b"k" * 32)
@@ -23,11 +26,13 @@ class CountedKeys(MemoryApiKeys):
 
     looks = 0
     away = False
+    pause: Callable[[], None] = staticmethod(lambda: None)
 
     async def find(self, digest: bytes) -> ApiKeyRecord | None:
         self.looks += 1
         if self.away:
             raise StoreUnavailable
+        self.pause()
         return await super().find(digest)
 
 
@@ -37,6 +42,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+    def wait(self, seconds: float) -> None:
+        self.seconds += seconds
 
 
 class Door:
@@ -68,6 +76,28 @@ async def test_history_names_a_key_by_what_is_readable_of_it(door: Door) -> None
     assert actor == f"api_key:{KEY[:11]}"
 
 
+async def test_of_a_chosen_key_only_four_characters_are_readable(door: Door) -> None:
+    await door.make(CHOSEN)
+    assert (await door.enter(CHOSEN)).actor == f"api_key:{CHOSEN[:4]}"
+
+
+async def test_of_a_key_only_its_hash_is_kept(door: Door) -> None:
+    assert (await door.make(KEY)).digest == hashlib.sha256(KEY.encode()).digest()
+
+
+async def test_a_digest_is_compared_in_constant_time(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = await door.make(KEY)
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("application.authenticate.hmac.compare_digest", compare)
+    await door.enter(KEY)
+    assert (record.digest, digest(KEY)) in compared
+
+
 async def test_a_company_may_have_several_live_keys(door: Door) -> None:
     await door.make(KEY)
     await door.make(CHOSEN)
@@ -90,6 +120,16 @@ async def test_a_revoked_key_is_refused_within_a_second(door: Door) -> None:
     await door.enter(KEY)
     await door.keys.revoke(record.id)
     door.clock.seconds += 1.0
+    with pytest.raises(Unauthenticated):
+        await door.enter(KEY)
+
+
+async def test_the_second_counts_from_before_a_slow_look(door: Door) -> None:
+    record = await door.make(KEY)
+    door.keys.pause = lambda: door.clock.wait(0.9)
+    await door.enter(KEY)
+    await door.keys.revoke(record.id)
+    door.clock.wait(0.1)
     with pytest.raises(Unauthenticated):
         await door.enter(KEY)
 

@@ -164,6 +164,19 @@ def test_what_no_key_made_is_refused(keys: list[str], signature: str | None) -> 
         NangoNotices(keys).read(b"{}", signature)
 
 
+def test_a_signature_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("adapters.nango.webhooks.hmac.compare_digest", compare)
+    with pytest.raises(WebhookRefused):
+        NangoNotices([KEY, "another"]).read(b"{}", "0" * 64)
+    assert compared == [(b"0" * 64, signed(b"{}", key).encode()) for key in (KEY, "another")]
+
+
 def test_without_keys_the_signature_of_an_empty_key_is_refused() -> None:
     with pytest.raises(WebhookRefused):
         NangoNotices([]).read(b"{}", signed(b"{}", ""))
