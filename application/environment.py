@@ -45,3 +45,15 @@ class Environment:
                 "Nango shows none of this deployment's connections: is the key one of another environment?",
                 retry_after=60,
             )
+
+    async def prove_absence(self, integration: str, nango_id: str) -> None:
+        """Pass where Nango's list and its 404 say, too, that a grant is gone.
+
+        Its proxy says "Failed to get connection" of one that is gone, and by a general code (`server_error`).
+
+        Raises:
+            GatewayUnavailable: the grant is there, so the trouble is another.
+
+        """
+        if await self._gateway.has_grant(integration, nango_id):
+            raise GatewayUnavailable("Nango has the connection and could not use it. Try again.")

@@ -92,6 +92,8 @@ class RenewCredentials:
         except CredentialsUnusable as problem:
             return await self._refused(connection, problem, None, by=by, recheck=recheck, fresh=fresh)
         except GrantNotFound:
+            assert connection.nango_id is not None  # noqa: S101 - it was fetched by this
+            await self._environment.prove_absence(connection.integration, connection.nango_id)
             return await settle(self._store, connection, gone(by=by))
         if verdict.health is Health.DEAD:
             return await settle(self._store, connection, _fail(verdict.reason or REFUSED, by=by), fresh=fresh)

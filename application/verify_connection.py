@@ -69,6 +69,7 @@ class CheckHealth:
         try:
             verdict = await self._probe(connection)
         except GrantNotFound:
+            await self._environment.prove_absence(connection.integration, connection.nango_id)
             return await settle(self._store, connection, gone(by=by))
         except CredentialsUnusable as trouble:
             if connection.auth_kind is AuthKind.API_KEY:

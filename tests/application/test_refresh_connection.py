@@ -13,6 +13,7 @@ from domain.errors import (
     GatewayNonsense,
     GatewayTimeout,
     GatewayUnavailable,
+    GrantNotFound,
     ProviderUnavailable,
     RefreshNotPossible,
     RefreshRefused,
@@ -179,6 +180,14 @@ async def test_a_connection_that_is_gone_at_nango_is_disconnected(world: World) 
     with pytest.raises(RefreshRefused, match="no longer exists at Nango"):
         await world.refresh(connection.id)
     assert (await world.connection(connection.id)).status is DISCONNECTED
+
+
+async def test_the_proxys_word_alone_that_it_is_gone_changes_nothing(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(GrantNotFound(), ["call_provider"], times=2)
+    with pytest.raises(GatewayUnavailable, match="could not use it"):
+        await world.refresh(connection.id)
+    assert await world.connection(connection.id) == connection
 
 
 # ── trouble that is not the connection's ──────────────────────────────────────────────────────────────

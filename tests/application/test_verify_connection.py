@@ -156,10 +156,20 @@ async def test_a_connection_that_is_gone_at_nango_is_disconnected_and_says_so(wo
     assert "no longer exists at Nango" in (seen.error or "")
 
 
-async def test_the_proxys_word_that_it_is_gone_counts_too(world: World) -> None:
+async def test_what_is_deleted_at_nango_between_two_of_our_calls_is_disconnected(world: World) -> None:
+    connection = await world.authorize()
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
+    world.gateway.forget(nango_id(connection))
+    gate.set()
+    assert (await call).connection.status is DISCONNECTED
+
+
+async def test_the_proxys_word_alone_that_it_is_gone_changes_nothing(world: World) -> None:
     connection = await world.authorize()
     world.gateway.fail_with(GrantNotFound(), ["call_provider"])
-    assert (await world.verify(connection.id)).connection.status is DISCONNECTED
+    with pytest.raises(GatewayUnavailable, match="could not use it"):
+        await world.verify(connection.id)
+    assert await world.connection(connection.id) == connection
 
 
 async def test_what_is_gone_at_nango_can_be_authorized_again(world: World) -> None:
@@ -276,7 +286,7 @@ async def test_a_look_that_began_before_a_new_authorization_says_nothing_of_its_
 ) -> None:
     connection = await world.in_error()
     world.refuse(connection)
-    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
     world.accept(connection)
     await world.later(seconds=1)
     await world.come_back((await world.auth_url()).url)
@@ -288,7 +298,7 @@ async def test_a_look_that_began_before_a_new_authorization_says_nothing_of_its_
 async def test_a_look_that_began_before_a_refresh_says_nothing_of_its_result(world: World) -> None:
     connection = await world.authorize()
     world.refuse(connection)
-    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
     world.accept(connection)
     await world.later(seconds=1)
     await world.refresh(connection.id)
@@ -301,7 +311,7 @@ async def test_a_look_that_began_before_a_new_authorization_does_not_bring_back_
     world: World,
 ) -> None:
     connection = await world.in_error()
-    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
     world.answer(connection, 200, {"id": "acct_2"})
     await world.later(seconds=1)
     await world.come_back((await world.auth_url()).url)
@@ -323,7 +333,7 @@ async def test_an_absence_seen_before_a_new_authorization_says_nothing_of_it(wor
 
 async def test_a_look_that_ends_while_somebody_authorizes_again_leaves_it_pending(world: World) -> None:
     connection = await world.in_error()
-    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
     await world.auth_url()
     gate.set()
     assert (await call).error == NOT_YET
@@ -333,7 +343,7 @@ async def test_a_look_that_ends_while_somebody_authorizes_again_leaves_it_pendin
 @pytest.mark.parametrize("verb", ["disconnect", "delete"])
 async def test_a_look_that_ends_after_a_removal_brings_nothing_back(world: World, verb: str) -> None:
     connection = await world.authorize()
-    call, gate = await world.catch("call_provider", world.verify(connection.id))
+    call, gate = await world.catch("call_provider", world.verify(connection.id), after=False)
     await getattr(world, verb)(connection.id)
     gate.set()
     if verb == "delete":
