@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format e2e pgbouncer failover image-steps lock clean
+.PHONY: run test check format bench e2e pgbouncer failover image-steps lock clean
 
 run: .venv/run
 	@exec $(BIN)/connections dev
@@ -38,6 +38,10 @@ failover: .venv/test
 # Does what the Dockerfile does, in a fresh environment; fetches the locked packages once more.
 image-steps: .venv/test
 	$(BIN)/python -m pytest -m image
+
+# Needs wrk: apt-get install wrk. QUICK=1 is done within a minute; ROWS=1000000 takes the large table at its word.
+bench: .venv/test
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(ROWS),--rows $(ROWS))
 
 lock: .venv/test
 	$(BIN)/uv pip compile -q --upgrade $(LOCK) pyproject.toml -o requirements.lock
