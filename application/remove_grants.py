@@ -11,6 +11,7 @@ from application.ports import Job, JobKind
 from domain.authorization import HOLD, AttemptMode, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from application.ports import AuthGateway, Ids, Store, Transaction
@@ -25,8 +26,9 @@ _LONGEST_WAIT = timedelta(minutes=30)
 class RemoveGrants:
     """Does a REMOVE job.
 
-    A grant goes only where its deployment tag is ours and our database holds a tombstone or a closed
-    attempt for it: after a restored backup, good connections look like orphans.
+    What is found by its tags goes only where the deployment tag is ours and our database holds a tombstone or
+    a closed attempt for it: after a restored backup, good connections look like orphans. What the connection
+    itself was stored with goes even where its tags were lost at Nango, but not where they are another's.
     """
 
     _store: Store
@@ -51,7 +53,7 @@ class RemoveGrants:
             for grant in grants
             if grant.tags.get("deployment") == deployment and is_over(grant, connection, closed)
         }
-        if job.integration and job.nango_id and job.nango_id != connection.nango_id:
+        if job.integration and job.nango_id and not _is_kept(job, connection, grants, deployment):
             doomed.add((job.integration, job.nango_id))
         for integration, nango_id in sorted(doomed):
             await self._gateway.delete(integration, nango_id)
@@ -70,6 +72,17 @@ def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
     if connection.deleted_at is not None:
         return True
     return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed
+
+
+def _is_kept(job: Job, connection: Connection, grants: Sequence[Grant], deployment: str) -> bool:
+    """Whether the grant that a job names is in use: by the connection, or by a copy of this database."""
+    if connection.deleted_at is None and job.nango_id == connection.nango_id:
+        return True
+    return any(
+        (grant.integration, grant.nango_id) == (job.integration, job.nango_id)
+        and grant.tags.get("deployment") != deployment
+        for grant in grants
+    )
 
 
 async def end_authorizations(

@@ -181,6 +181,24 @@ async def test_a_grant_without_our_tags_is_never_removed(world: World, verb: str
     assert world.grants() == {"guest"}
 
 
+@VERBS
+async def test_a_connections_own_grant_goes_even_where_its_tags_were_lost(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    world.gateway.change(nango_id(connection), tags={})
+    await getattr(world, verb)(connection.id)
+    assert world.grants() == set()
+
+
+@VERBS
+async def test_a_copy_of_the_database_leaves_the_originals_grant(world: World, verb: str) -> None:
+    connection = await world.authorize()
+    tags = world.gateway.grant(nango_id(connection)).tags
+    world.gateway.change(nango_id(connection), tags={**tags, "deployment": "the original"})
+    await getattr(world, verb)(connection.id)
+    await world.work_for(minutes=5)
+    assert world.grants() == {connection.nango_id}
+
+
 async def test_a_late_removal_leaves_what_was_authorized_since(world: World) -> None:
     connection = await world.authorize()
     world.gateway.fail_with(GatewayUnavailable(), ["find_grants"])
