@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from adapters.nango.client import Answer
 
 PAGE_SIZE = 1000
+MOST_PAGES = 1000
+"""A list that goes on for longer is one that does not end: a walk would hold up whoever waits for it."""
+
 MAX_PAGE = 8 * 1024 * 1024
 """Bytes of one page: other applications' connections may carry much metadata, and must not stop a sweep."""
 

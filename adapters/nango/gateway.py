@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,6 +21,7 @@ from adapters.nango.sessions import read_session, session_request
 from application.ports import AuthGateway
 from domain.errors import (
     DomainError,
+    GatewayNonsense,
     GatewayTimeout,
     GrantNotFound,
     ProviderUnavailable,
@@ -255,15 +255,20 @@ class NangoGateway(AuthGateway):
     async def _pages(
         self, operation: str, filters: Sequence[tuple[str, str]]
     ) -> AsyncIterator[Sequence[Grant]]:
-        for number in count():
+        previous: Sequence[Grant] = ()
+        for number in range(connections.MOST_PAGES):
             query = [*filters, ("limit", str(connections.PAGE_SIZE)), ("page", str(number))]
             with self._observed(operation):
                 answer = await self._read("GET", "/connections", query, max_body=connections.MAX_PAGE)
                 page = connections.read_page(answer)
+                if page and page == previous:
+                    raise GatewayNonsense("Nango gives the same page of its list again and again.")
             if page:
                 yield page
             if len(page) < connections.PAGE_SIZE:
                 return
+            previous = page
+        raise GatewayNonsense("Nango's list does not end.")
 
     async def _read(
         self, method: str, path: str, query: Sequence[tuple[str, str]] = (), **how: Any

@@ -10,8 +10,10 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
+from adapters.nango import connections
 from adapters.nango.client import open_client_session
 from adapters.nango.gateway import NangoGateway
+from domain.errors import GatewayNonsense
 from domain.provider import Identity
 from tests.contract.nango_stand_in import MockedResponse
 
@@ -164,6 +166,25 @@ async def test_the_walk_goes_on_while_pages_are_full(gateway: NangoGateway, nang
     answers(nango, "GET", "/connections?limit=1000&page=0", {"connections": full})
     answers(nango, "GET", "/connections?limit=1000&page=1", {"connections": full[:1]})
     assert [len(page) async for page in gateway.grants()] == [1000, 1]
+
+
+async def test_a_list_that_repeats_itself_is_nonsense(gateway: NangoGateway, nango: aioresponses) -> None:
+    full = [{"connection_id": f"n-{number}", "provider_config_key": "slack"} for number in range(1000)]
+    for number in range(2):
+        answers(nango, "GET", f"/connections?limit=1000&page={number}", {"connections": full})
+    with pytest.raises(GatewayNonsense, match="again and again"):
+        [page async for page in gateway.grants()]
+
+
+async def test_a_list_without_an_end_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_PAGES", 2)
+    for page in range(2):
+        full = [{"connection_id": f"{page}-{n}", "provider_config_key": "slack"} for n in range(1000)]
+        answers(nango, "GET", f"/connections?limit=1000&page={page}", {"connections": full})
+    with pytest.raises(GatewayNonsense, match="does not end"):
+        [page async for page in gateway.grants()]
 
 
 async def test_auth_errors_in_the_list_are_told_from_others(
