@@ -62,11 +62,13 @@ WHERE (jobs.company_id, jobs.connection_id, jobs.id) = (taken.company_id, taken.
 RETURNING {", ".join("jobs." + column for column in JOB_COLUMNS.split(", "))}
 """  # noqa: S608 - constants
 
-_SWEEP = (
-    "DELETE FROM attempts WHERE closed_at <= clock() - interval '24 hours'",
-    "DELETE FROM idempotency_records WHERE created_at <= clock() - interval '24 hours'",
-    "DELETE FROM flights WHERE lease_until <= clock() - interval '24 hours'",
-)
+_SWEEP = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {table} WHERE {age} <= clock() - interval '24 hours' LIMIT $1))
+"""
+_SWEPT = (("attempts", "closed_at"), ("idempotency_records", "created_at"), ("flights", "lease_until"))
+SWEPT_AT_ONCE = 1000
+"""After a long time without a worker, one statement for all would not end before its timeout, ever."""
 
 
 @frozen
@@ -193,8 +195,10 @@ class PostgresStore(Store):
     async def sweep(self) -> None:
         """See the port."""
         async with session(self._pool) as work:
-            for statement in _SWEEP:
-                await work.run(statement)
+            for table, age in _SWEPT:
+                statement = _SWEEP.format(table=table, age=age)
+                while await work.run(statement, SWEPT_AT_ONCE) == f"DELETE {SWEPT_AT_ONCE}":
+                    pass
 
     async def deployment(self) -> str:
         """See the port; it never changes, so it is asked for once."""
