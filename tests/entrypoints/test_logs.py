@@ -17,7 +17,7 @@ from entrypoints.logs import Lines, as_json
 SPEAK = """
 import asyncio, os, structlog
 from entrypoints.logs import configure_logs
-configure_logs("info", "json")
+configure_logs("info", "{style}")
 log = structlog.get_logger()
 structlog.contextvars.bind_contextvars(request_id="r-1")
 async def main():
@@ -27,11 +27,17 @@ async def main():
 asyncio.run(main())
 """
 
+TROUBLE = "secret = 'canary'[::-1]\n    try: 1 / 0\n    except ZeroDivisionError: log.exception('bad')"
+
+
+def written(ending: str, style: str) -> bytes:
+    code = SPEAK.format(ending=ending, style=style)
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False)  # noqa: S603 - our own code
+    return done.stderr
+
 
 def said(ending: str) -> list[dict[str, Any]]:
-    code = SPEAK.format(ending=ending)
-    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False)  # noqa: S603 - our own code
-    return [json.loads(line) for line in done.stderr.splitlines() if line.startswith(b"{")]
+    return [json.loads(line) for line in written(ending, "json").splitlines() if line.startswith(b"{")]
 
 
 async def test_the_lines_of_one_turn_are_written_together() -> None:
@@ -91,12 +97,16 @@ def test_a_line_tells_when_what_and_of_which_request() -> None:
 
 
 def test_an_exception_is_told_with_its_traceback_and_without_locals() -> None:
-    _, line = said(
-        "secret = 'canary'[::-1]\n    try: 1 / 0\n    except ZeroDivisionError: log.exception('bad')"
-    )
+    _, line = said(TROUBLE)
     assert (line["event"], line["level"]) == ("bad", "error")
     assert "ZeroDivisionError" in line["exception"]
     assert "yranac" not in line["exception"]
+
+
+def test_a_terminal_is_not_told_the_locals_either() -> None:
+    text = written(TROUBLE, "console")
+    assert b"ZeroDivisionError" in text
+    assert b"yranac" not in text
 
 
 @pytest.mark.parametrize(
