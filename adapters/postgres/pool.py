@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,8 +40,13 @@ class Turns:
     so that under load the same ones wait until their time is over.
     """
 
-    _free: asyncio.Semaphore = field(converter=asyncio.Semaphore)
-    waiting: int = field(default=0, init=False)
+    _free: int
+    _waiting: deque[asyncio.Future[None]] = field(factory=deque, init=False)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(not waiter.done() for waiter in self._waiting)
 
     async def take(self) -> None:
         """Wait for a turn.
@@ -49,19 +55,35 @@ class Turns:
             TimeoutError: there was none within a second.
 
         """
-        if not self._free.locked():
-            await self._free.acquire()
+        if self._free and not self._waiting:
+            self._free -= 1
             return
-        self.waiting += 1
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiting.append(waiter)
+        timer = loop.call_later(ACQUIRE_TIMEOUT, _give_up, waiter)
         try:
-            async with asyncio.timeout(ACQUIRE_TIMEOUT):
-                await self._free.acquire()
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and waiter.exception() is None:
+                self.give_back()
+            raise
         finally:
-            self.waiting -= 1
+            timer.cancel()
 
     def give_back(self) -> None:
-        """Let the next one have it."""
-        self._free.release()
+        """Let the next one have it who has not given up."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        self._free += 1
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 class Pool(_Pool):

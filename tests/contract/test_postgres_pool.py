@@ -112,3 +112,16 @@ async def test_only_overdue_work_counts(postgres_pool: Pool) -> None:
     assert survey.jobs.count == 2
     assert timedelta(hours=1) <= survey.jobs.oldest < timedelta(hours=1, minutes=1)
     assert (survey.attempts.count, survey.attempts.oldest) == (0, timedelta(0))
+
+
+async def test_a_turn_that_comes_to_one_who_has_left_is_passed_on() -> None:
+    turns = pool_module.Turns(1)
+    await turns.take()
+    early = asyncio.create_task(turns.take())
+    await asyncio.sleep(0)
+    turns.give_back()
+    early.cancel()
+    await asyncio.gather(early, return_exceptions=True)
+
+    await turns.take()
+    assert early.cancelled()
