@@ -36,20 +36,20 @@ WEBHOOK_KEY = "canary-webhook-signing-key"
 _TUNING = ("fsync", "full_page_writes", "autovacuum")
 """Off: processes are killed here, not the machine. synchronous_commit stays on."""
 
+_UNFINISHED = "closed_at IS NULL AND (mode IS NULL OR claimed_at IS NOT NULL)"
 _HURRY = (
-    "UPDATE attempts SET check_at = clock() WHERE closed_at IS NULL AND (mode IS NULL OR claimed_at IS NOT NULL)",
+    f"UPDATE attempts SET check_at = clock() WHERE {_UNFINISHED} OR (closed_at IS NULL AND mode <> 'relay')",  # noqa: S608 - constants
     # Long past the time after which a claim that Nango knows nothing of is given up.
-    "UPDATE attempts SET claimed_at = claimed_at - interval '1 hour', created_at = created_at - interval '1 hour'"
-    " WHERE closed_at IS NULL AND claimed_at > clock() - interval '30 minutes'",
+    """UPDATE attempts SET claimed_at = claimed_at - interval '1 hour',
+        created_at = created_at - interval '1 hour'
+    WHERE closed_at IS NULL AND claimed_at > clock() - interval '30 minutes'""",
     "UPDATE jobs SET due_at = clock()",
     "UPDATE flights SET lease_until = clock() WHERE landed_at IS NULL",
     "UPDATE turns SET next_at = clock()",
 )
-_OWED = """
-SELECT (SELECT count(*) FROM jobs)
-    + (SELECT count(*) FROM attempts
-       WHERE closed_at IS NULL AND (mode IS NULL OR claimed_at IS NOT NULL)) AS owed
-"""
+_OWED = f"""
+SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM attempts WHERE {_UNFINISHED}) AS owed
+"""  # noqa: S608 - constants
 
 
 @define(eq=False)
@@ -142,8 +142,7 @@ class Cluster:
                 if time.monotonic() > deadline:
                     left = await connection.fetch("SELECT * FROM jobs LIMIT 5")
                     left += await connection.fetch(
-                        "SELECT * FROM attempts WHERE closed_at IS NULL"
-                        " AND (mode IS NULL OR claimed_at IS NOT NULL) LIMIT 5"
+                        f"SELECT * FROM attempts WHERE {_UNFINISHED} LIMIT 5"  # noqa: S608 - constants
                     )
                     raise AssertionError(f"the worker does not come to an end: {left}")
         finally:

@@ -1,4 +1,4 @@
-"""Every endpoint, and for each the ways a caller comes to it: prepared, called, and called again after a crash."""
+"""Every endpoint, in every situation in which a caller may come to it."""
 
 from __future__ import annotations
 
@@ -224,6 +224,24 @@ class Endpoint:
 def _of(prepare: Prepare, act: Act, *again: int, made: int = 0) -> Endpoint:
     return Endpoint(prepare, act, frozenset(again or (200,)), made)
 
+
+CORE = (
+    "auth-url, the first",
+    "create, Idempotency-Key",
+    "create with credentials, Idempotency-Key",
+    "reauthorize after an error",
+    "reauthorize with credentials",
+    "connect-session",
+    "callback, consented",
+    "callback of the reference",
+    "verify, revoked",
+    "refresh",
+    "rename",
+    "disconnect",
+    "delete",
+    "webhook",
+)
+"""Every endpoint once."""
 
 ENDPOINTS: Mapping[str, Endpoint] = {
     "auth-url, the first": _of(nothing, auth_url, made=1),

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
-from attrs import define, field
+from attrs import define
 
 from tests.chaos.crashes import ENDPOINTS, Case, Endpoint
 from tests.e2e.harness import ROOT, environment, free_port
@@ -144,9 +144,7 @@ async def crash_points(scene: Scene, *, only: Mapping[str, Endpoint] = ENDPOINTS
     base = scene.cluster.urls[1]
     await asyncio.gather(*(crash.repeat(base, patiently=False) for crash in at_once))
     await scene.cluster.settle()
-    for crash in at_once:
-        if crash.again is None or crash.again.status in TRANSIENT:
-            later.append(crash)
+    later += [crash for crash in at_once if crash.again is None or crash.again.status in TRANSIENT]
     await asyncio.gather(*(crash.repeat(base, patiently=True) for crash in later))
     wrong = [problem for crash in crashes if (problem := crash.judge())]
     wrong += [problem for crash in crashes if (problem := await _too_many(crash))]

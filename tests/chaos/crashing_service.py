@@ -2,8 +2,8 @@
 
 Each line on standard input is a JSON object: {"port", "at"} starts a server there, in a process of its own,
 forked from this one, which has imported everything already. With "at" it dies by SIGKILL as soon as it has
-done so many steps; without, it goes on. A step is a call of the gateway, a commit, or a flight that was boarded
-or landed; each server writes those it has done to the file "steps", one a line.
+done so many steps; without, it goes on. A step is a call of the gateway, a commit, or a flight boarded
+or landed; each server writes those it has done to the file "steps".
 
 The service itself knows nothing of this: its gateway is wrapped, and COMMIT is noticed on the wire's side of
 the store (`adapters.postgres.store._commit`).

@@ -1,9 +1,10 @@
-"""Processes that die under load: servers, the worker, PostgreSQL, its backends, and those who are asked to."""
+"""Processes that die under load: servers, the worker, PostgreSQL, its backends."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.chaos.load import run
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.chaos.scene import Scene
 
-USERS = 16
+USERS = 32
 
 
 async def _while_loading(
@@ -106,15 +107,55 @@ async def backends_terminated(scene: Scene, *, seconds: float) -> str:
         WHERE application_name = 'connections' AND random() < 0.5
     """
 
+    reader = await scene.company()
+    tries: Counter[int] = Counter()
+
+    async def read(done: asyncio.Event) -> None:
+        while not done.is_set():
+            for attempt in range(1, 10):
+                answer = await reader.get("/connections")
+                assert answer.status in (200, 503), answer.body
+                if answer.status == 200:
+                    tries[attempt] += 1
+                    break
+            await asyncio.sleep(0.02)
+
     async def kill(done: asyncio.Event) -> None:
         nonlocal terminated
         end = time.monotonic() + seconds
+        reading = asyncio.ensure_future(read(done))
         while time.monotonic() < end and not await _passed(done, 0.1):
             [row] = await scene.cluster.sql(terminate)
             terminated += row["killed"]
+        done.set()
+        await reading
 
     await _while_loading(scene, kill)
     assert terminated
+    assert sum(tries.values()) == tries[1] + tries[2], f"reads by the tries they took: {dict(tries)}"
     await scene.judge()
     statuses = scene.balancer.statuses
-    return f"no 500 in {sum(statuses.values()):,} requests, {terminated} killed, {statuses[503]} × 503"
+    return (
+        f"no 500 in {sum(statuses.values()):,} requests, {terminated} killed; "
+        f"{tries[1]} reads at once, {tries[2]} after one retry, 0 later"
+    )
+
+
+async def sigterm(scene: Scene, *, times: int) -> str:
+    """SIGTERM under load, behind a balancer with 2 replicas."""
+
+    async def end(done: asyncio.Event) -> None:
+        for turn in range(times):
+            if await _passed(done, scene.rng.uniform(0.5, 1.0)):
+                return
+            number = turn % 2
+            await asyncio.to_thread(scene.cluster.replicas[number].stop)
+            scene.cluster.start(number)
+            await scene.cluster.ready(number)
+
+    await _while_loading(scene, end)
+    statuses = scene.balancer.statuses
+    assert not statuses[0], f"{statuses[0]} of {sum(statuses.values())} calls failed: {scene.balancer.lost}"
+    assert not statuses[503], f"{statuses[503]} of {sum(statuses.values())} calls were refused"
+    await scene.judge()
+    return f"0 failed in {sum(statuses.values()):,} requests, {times} restarts"

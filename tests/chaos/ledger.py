@@ -60,9 +60,7 @@ class Ledger:
         """Note a connection that was acknowledged as pending."""
         promise = self.promises.setdefault(
             connection_id,
-            Promise(
-                id=connection_id, company=company, statuses={"pending"}, names={name}, provider=provider
-            ),
+            Promise(id=connection_id, company=company, statuses={"pending"}, names={name}, provider=provider),
         )
         promise.became("pending")
         return promise

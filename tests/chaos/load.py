@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
 from attrs import define, field
 
 from tests.chaos.ledger import STANDING, Ledger, Promise
 from tests.e2e.journeys import APP, Answer, Browser, result_in
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Mapping, Sequence
 
     from tests.chaos.balancer import Balancer
 
-EXPECTED = frozenset({200, 201, 202, 303, 404, 409, 429, 503})
+EXPECTED = frozenset({200, 201, 202, 303, 404, 409, 429, 502, 503})
 """What a caller may be answered while things go wrong; everything else is a fault of ours."""
 
 ACTIVE_EXISTS = b"Active connection already exists"
@@ -245,15 +244,17 @@ class User:
 
     # ── mechanics ─────────────────────────────────────────────────────────────────────────────────
 
-    async def _call(self, method: str, path: str, *, headers: Mapping[str, str] = {}, **how: Any) -> Answer | None:
-        return await self._open(
-            f"/api/v1{path}", method, headers={"x-api-key": self.key, **headers}, **how
-        )
+    async def _call(
+        self, method: str, path: str, *, headers: Mapping[str, str] = {}, **how: Any
+    ) -> Answer | None:
+        return await self._open(f"/api/v1{path}", method, headers={"x-api-key": self.key, **headers}, **how)
 
     async def _open(self, path: str, method: str = "GET", **how: Any) -> Answer | None:
         answer = await self.balancer.send(method, path, **how)
         if answer is not None and answer.status not in EXPECTED and ACTIVE_EXISTS not in answer.body:
-            self.unexpected.append(f"{method} {path.partition('?')[0]}: {answer.status} {answer.body[:200]!r}")
+            self.unexpected.append(
+                f"{method} {path.partition('?')[0]}: {answer.status} {answer.body[:200]!r}"
+            )
         return answer
 
     def _begun(self, connection_id: str, name: str, url: str, provider: str) -> Promise:
@@ -276,7 +277,9 @@ def _at(promise: Promise) -> str:
     return f"/connections/{promise.id}"
 
 
-async def run(users: Sequence[User], *, requests: int | None = None, until: asyncio.Event | None = None) -> None:
+async def run(
+    users: Sequence[User], *, requests: int | None = None, until: asyncio.Event | None = None
+) -> None:
     """Let all users work until so many requests were answered or lost, or until they are told to stop."""
 
     async def work(user: User) -> None:
@@ -286,5 +289,3 @@ async def run(users: Sequence[User], *, requests: int | None = None, until: asyn
             await user.step()
 
     await asyncio.gather(*(work(user) for user in users))
-
-

@@ -72,7 +72,7 @@ class _Link:
 class Proxy:
     """Listens on 127.0.0.1 and passes on to `upstream`; `fault` may be changed while connections are open.
 
-    `choose` gives each new connection a fault of its own; without it, all follow `fault`.
+    `choose` gives each thing that a client says a fault of its own; without it, all follow `fault`.
     `cuts` counts the replies that `cut_reply_to` dropped, `limit` how many more it may drop.
     """
 
@@ -114,7 +114,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Be well again; connections that had gone silent are dropped, as a network's would time out."""
-        silent = self._fault.blackhole
+        silent = self._fault.blackhole or self.choose is not None
         self.choose, self.limit = None, None
         self.fault = WELL
         if silent:
@@ -131,7 +131,7 @@ class Proxy:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        fault = self.choose() if self.choose else self._fault
+        fault = self._fault
         if fault.refuse or fault.reset:
             _abort(writer)
             return
@@ -155,7 +155,12 @@ class Proxy:
 
     async def _up(self, reader: asyncio.StreamReader, link: _Link) -> None:
         while data := await reader.read(CHUNK):
+            if self.choose is not None:
+                link.fault = self.choose()
             fault = link.fault
+            if fault.reset:
+                link.reset()
+                break
             await asyncio.sleep(fault.latency)
             marker = fault.cut_reply_to
             if marker is not None and marker in data and self.limit != 0:

@@ -87,7 +87,12 @@ async def scene(cluster: Cluster, seed: int) -> AsyncIterator[Scene]:
     async with open_session() as session, aiohttp.ClientSession() as browsing:
         try:
             yield Scene(
-                cluster, seed, session, Balancer(session, cluster.urls), Browser(browsing), Nango(session, cluster.nango.url)
+                cluster,
+                seed,
+                session,
+                Balancer(session, cluster.urls),
+                Browser(browsing),
+                Nango(session, cluster.nango.url),
             )
         finally:
             cluster.database.heal()

@@ -1,0 +1,22 @@
+"""The short form of the failure tests; `make chaos` has the long one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.chaos.scene import scene
+from tests.chaos.table import ROWS, Row
+
+if TYPE_CHECKING:
+    from tests.chaos.cluster import Cluster
+
+SEED = 1
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.short is not None])
+async def test_what_was_promised_holds_when(deployment: Cluster, row: Row) -> None:
+    async with scene(deployment, SEED) as played:
+        assert await row.play(played, **(row.short or {}))
