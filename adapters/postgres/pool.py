@@ -144,6 +144,9 @@ class Session:
         """Run a statement and give all its rows."""
         try:
             return cast("Sequence[asyncpg.Record]", await self._connection.fetch(sql, *args))
+        except asyncio.CancelledError:
+            self.cut()
+            raise
         except DRIVER_ERRORS as error:
             raise await self._meaning(error) from None
 
@@ -151,6 +154,9 @@ class Session:
         """Run a statement and give its first row."""
         try:
             return cast("asyncpg.Record | None", await self._connection.fetchrow(sql, *args))
+        except asyncio.CancelledError:
+            self.cut()
+            raise
         except DRIVER_ERRORS as error:
             raise await self._meaning(error) from None
 
@@ -158,11 +164,19 @@ class Session:
         """Run a statement for its effect; give PostgreSQL's command tag, such as `UPDATE 1`."""
         try:
             return cast("str", await self._connection.execute(sql, *args))
+        except asyncio.CancelledError:
+            self.cut()
+            raise
         except DRIVER_ERRORS as error:
             raise await self._meaning(error) from None
 
     def cut(self) -> None:
-        """Drop the connection, whatever it is doing; the pool makes another."""
+        """Drop the connection, whatever it is doing; the pool makes another.
+
+        The driver's way of giving up is to ask the server to cancel. A COMMIT that waits for a synchronous
+        standby would then take effect on the primary alone, be seen, and be lost with it; one that is only
+        left alone goes on waiting, and shows nothing until it is safe.
+        """
         with suppress(asyncpg.InterfaceError):
             self._connection.terminate()
 

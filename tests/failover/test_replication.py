@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+from adapters.postgres.migrate import migrate
+from adapters.postgres.pool import open_pool
+from adapters.postgres.store import PostgresStore
+from tests.contract.store.base import born
 from tests.e2e.journeys import APP, eventually
 from tests.failover.deployment import deployment
 from tests.failover.servers import new_pair
@@ -79,3 +84,26 @@ async def test_writes_are_acknowledged_again_when_the_standby_is_back(pair: Pair
 
         await eventually(answered)
         assert await names(company) == ["Ours"]
+
+
+async def test_who_gives_up_does_not_make_a_write_appear_before_it_is_safe(pair: Pair) -> None:
+    await migrate(pair.url)
+    pool = await open_pool(pair.url)
+    try:
+        await PostgresStore(pool).ping()
+        pair.standby.end()
+        writing = asyncio.create_task(born(PostgresStore(pool)))
+
+        async def waiting() -> bool:
+            waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"
+            return bool(await pair.primary.sql(waits))
+
+        await eventually(waiting, within=2.5)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        assert writing.cancelled()
+        for _ in range(10):
+            assert await waiting(), "the server was asked to wait no longer"
+            assert await pair.primary.sql("SELECT count(*) FROM connections") == 0
+    finally:
+        pool.terminate()
