@@ -317,6 +317,15 @@ async def test_a_flood_that_unpacks_is_cut_off() -> None:
             await gateway.integrations()
 
 
+async def test_an_answer_that_is_too_long_is_nonsense_though_its_beginning_reads_well() -> None:
+    async def pad(call: Call) -> None:
+        await call.answer(200, NO_INTEGRATIONS + b" " * 2_000_000)
+
+    async with nango(pad) as (gateway, _):
+        with pytest.raises(GatewayNonsense, match="too long"):
+            await gateway.integrations()
+
+
 async def test_a_provider_may_not_talk_for_ever() -> None:
     async def talk(call: Call) -> None:
         await call.answer(200, b'"' + b"x" * 300_000 + b'"')
