@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from attrs import frozen
 
 from application.ports import Job, JobKind
 from domain.authorization import HOLD, AttemptMode, Outcome
+from domain.errors import IntegrationMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +58,9 @@ class RemoveGrants:
         if job.integration and job.nango_id and not _is_kept(job, connection, grants, deployment):
             doomed.add((job.integration, job.nango_id))
         for integration, nango_id in sorted(doomed):
-            await self._gateway.delete(integration, nango_id)
+            # Under an integration that Nango has no more there is nothing; what moved is found by its tags.
+            with suppress(IntegrationMissing):
+                await self._gateway.delete(integration, nango_id)
         async with self._store.begin() as tx:
             await tx.jobs.finish(job.id)
 

@@ -8,7 +8,13 @@ import attrs
 import pytest
 
 from domain.connection import DISCONNECTED, ERROR
-from domain.errors import ConnectionNotFound, GatewayNonsense, GatewayTimeout, GatewayUnavailable
+from domain.errors import (
+    ConnectionNotFound,
+    GatewayNonsense,
+    GatewayTimeout,
+    GatewayUnavailable,
+    IntegrationMissing,
+)
 from tests.application.world import World, nango_id
 
 VERBS = pytest.mark.parametrize("verb", ["delete", "disconnect"])
@@ -90,6 +96,16 @@ async def test_the_grant_is_gone_at_once(world: World, verb: str) -> None:
 async def test_a_grant_that_is_gone_already_is_fine(world: World, verb: str) -> None:
     connection = await world.authorize()
     world.gateway.forget(nango_id(connection))
+    await getattr(world, verb)(connection.id)
+    assert await _nothing_is_owed(world)
+
+
+@VERBS
+async def test_an_integration_that_nango_has_no_more_leaves_nothing_to_remove(
+    world: World, verb: str
+) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(IntegrationMissing("stripe-app"), ["delete"], times=None)
     await getattr(world, verb)(connection.id)
     assert await _nothing_is_owed(world)
 
