@@ -320,5 +320,5 @@ def test_only_where_a_refresh_tokens_end_is_known_is_it_given() -> None:
     lifetimes = {p.key: p.oauth.refresh_token_lifetime for p in CATALOGUE.all() if p.oauth}
     assert {key: value.days for key, value in lifetimes.items() if value} == {
         "netsuite": 7,
-        "quickbooks": 100,
+        "quickbooks": 1825,
     }
