@@ -268,7 +268,8 @@ async def test_only_the_reached_limit_is_for_good(
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"), [("54", 54), ("0", 1), ("soon", 1), ("-3", 1), ("9" * 50, 1), ("99999999", 86_400)]
+    ("header", "seconds"),
+    [("54", 54), ("0", 1), ("soon", 1), ("-3", 1), ("9" * 50, 1), ("99999999", 86_400), ("\u0663", 1)],
 )
 async def test_retry_after_is_passed_on_within_reason(
     gateway: NangoGateway, nango: aioresponses, header: str, seconds: int
