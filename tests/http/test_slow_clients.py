@@ -16,7 +16,7 @@ from tests.http.raw import exchange_at
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_HEAD_SECONDS = 0.3
+_HEAD_SECONDS = 0.5
 _HEAD = f"GET /api/v1/connections/{ID} HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n\r\n".encode()
 
 
@@ -50,6 +50,16 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
         await asyncio.sleep(0.02)
 
 
+async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Ask honestly, and get the whole answer."""
+    writer.write(_HEAD)
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+    assert head.startswith(b"HTTP/1.1 200")
+
+
 async def test_a_client_that_says_nothing_is_cut_off(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await _cut_off(reader) == b""
@@ -66,23 +76,19 @@ async def test_a_head_that_drips_in_is_cut_off(port: int) -> None:
 
 async def test_a_second_head_that_drips_in_is_cut_off(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_HEAD)
+    await _asked(reader, writer)
     drip = asyncio.create_task(_drip(writer, _HEAD))
-    assert (await _cut_off(reader)).count(b"HTTP/1.1 200") == 1
+    assert await _cut_off(reader) == b""
     await drip
     writer.close()
 
 
 async def test_an_idle_connection_is_kept_for_the_next_request(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(2):
-        writer.write(_HEAD)
-        async with asyncio.timeout(5):
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-        assert head.startswith(b"HTTP/1.1 200")
-        await asyncio.sleep(_HEAD_SECONDS * 2)
+    await _asked(reader, writer)
+    # It must outlive the deadline of a head: there is nothing else to wait for.
+    await asyncio.sleep(_HEAD_SECONDS * 1.5)
+    await _asked(reader, writer)
     writer.close()
 
 
