@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from domain.connection import Connection
 
 ACTOR = "callback"
-_LOOKS = 5
+_LOOKS = 3
 _LOOKS_AGAIN_AFTER = 60.0
 _REMEMBERED = 10_000
 
 
 @frozen
 class LookBudget:
-    """How often anonymous callers may make us look at Nango: five times a minute per connection."""
+    """How often anonymous callers may make us look at Nango: three times a minute per connection."""
 
     _clock: Callable[[], float] = monotonic
     _spent: dict[str, tuple[float, int]] = field(init=False, factory=dict)
