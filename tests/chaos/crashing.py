@@ -118,14 +118,14 @@ class Crash:
         return f"{self.name}, cut off after {self.at} steps: {self.again.status} {self.again.body[:300]!r}"
 
 
-async def crash_points(scene: Scene, *, only: Mapping[str, Endpoint] = ENDPOINTS) -> str:
+async def crash_points(scene: Scene, *, only: Mapping[str, Endpoint] = ENDPOINTS, every: int = 1) -> str:
     """Crash at every named point between intent, Nango and outcome, every endpoint."""
     crashes: list[Crash] = []
     lanes = asyncio.Semaphore(AT_ONCE)
     with nursery(scene.cluster) as nest:
 
         async def exhaust(name: str, endpoint: Endpoint) -> None:
-            for at in range(MOST_STEPS):
+            for at in range(scene.rng.randrange(every), MOST_STEPS, every):
                 async with lanes:
                     case = Case(await scene.company(), scene.browser, scene.nango)
                     await endpoint.prepare(case)
@@ -141,11 +141,12 @@ async def crash_points(scene: Scene, *, only: Mapping[str, Endpoint] = ENDPOINTS
     # Half of the callers come again at once, half once the worker has cleared up.
     at_once = [crash for number, crash in enumerate(crashes) if (number + scene.seed) % 2]
     later = [crash for number, crash in enumerate(crashes) if not (number + scene.seed) % 2]
-    base = scene.cluster.urls[1]
-    await asyncio.gather(*(crash.repeat(base, patiently=False) for crash in at_once))
+    # Those who come twice find another server the second time: the first still waits for the one that died.
+    first, second = scene.cluster.urls
+    await asyncio.gather(*(crash.repeat(first, patiently=False) for crash in at_once))
     await scene.cluster.settle()
     later += [crash for crash in at_once if crash.again is None or crash.again.status in TRANSIENT]
-    await asyncio.gather(*(crash.repeat(base, patiently=True) for crash in later))
+    await asyncio.gather(*(crash.repeat(second, patiently=True) for crash in later))
     wrong = [problem for crash in crashes if (problem := crash.judge())]
     wrong += [problem for crash in crashes if (problem := await _too_many(crash))]
     assert not wrong, "\n".join([f"{len(wrong)} of {len(crashes)}:", *wrong[:20]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ EXPECTED = frozenset({200, 201, 202, 303, 404, 409, 429, 502, 503})
 """What a caller may be answered while things go wrong; everything else is a fault of ours."""
 
 ACTIVE_EXISTS = b"Active connection already exists"
+
+RELOAD_AFTER = 25.0
+"""Seconds after which a page is loaded again: sooner, it would only wait for what the worker finds out."""
 
 TRIES = 40
 PAUSE = 0.05
@@ -42,6 +46,16 @@ KEPT = 12
 """How many connections a user holds before it deletes one."""
 
 
+@define
+class _Return:
+    """A browser on its way back from a provider; it loads the page again where it got none."""
+
+    promise: Promise
+    callback: str
+    decision: str
+    at: float = 0.0
+
+
 @define(eq=False)
 class User:
     """A company's program and its user at a browser, as one: never two calls at the same time.
@@ -53,6 +67,7 @@ class User:
         browser: for consent pages.
         ledger: where promises are kept.
         rng: what it does next.
+        unanswered: browsers that came back and got no answer yet.
         unexpected: answers that nothing excuses.
 
     """
@@ -65,6 +80,7 @@ class User:
     rng: random.Random
     mine: dict[str, Promise] = field(factory=dict)
     urls: dict[str, str] = field(factory=dict)
+    unanswered: list[_Return] = field(factory=list)
     unexpected: list[str] = field(factory=list)
     _names: int = 0
 
@@ -122,20 +138,26 @@ class User:
             await self._look(promise, answer)
 
     async def _complete(self, decision: str = "authorize") -> None:
+        if self.unanswered and self.unanswered[0].at < time.monotonic() - RELOAD_AFTER:
+            await self._come_back(self.unanswered.pop(0))
+            return
         waiting = [promise for promise in self.mine.values() if promise.id in self.urls]
         if not waiting:
             return
         promise = self.rng.choice(waiting)
         back = await self.browser.consent(self.urls.pop(promise.id), decision=decision)
         callback = urlsplit(back)
-        for attempt in range(4):
-            answer = await self._open(f"{callback.path}?{callback.query}")
-            if answer is not None and answer.status == 303:
-                self._came_back(promise, result_in(answer.location), decision)
-                return
-            promise.undecided = True
-            promise.may_be(*STANDING)
-            await asyncio.sleep(PAUSE * attempt)
+        await self._come_back(_Return(promise, f"{callback.path}?{callback.query}", decision))
+
+    async def _come_back(self, visit: _Return) -> None:
+        answer = await self._open(visit.callback)
+        if answer is not None and answer.status == 303:
+            self._came_back(visit.promise, result_in(answer.location), visit.decision)
+            return
+        visit.promise.undecided = True
+        visit.promise.may_be(*STANDING)
+        visit.at = time.monotonic()
+        self.unanswered.append(visit)
 
     async def _deny(self) -> None:
         await self._complete("deny")

@@ -37,14 +37,14 @@ class Row:
 
 ROWS: Sequence[Row] = (
     Row(sigkill, {"requests": 1000}, {"requests": 20_000}),
-    Row(crash_points, {"only": {name: ENDPOINTS[name] for name in CORE}}, {"only": ENDPOINTS}),
+    Row(crash_points, {"only": {name: ENDPOINTS[name] for name in CORE}, "every": 3}, {}),
     Row(auth_urls, {"times": 3}, {"times": 50}),
     Row(endings, {"times": 10}, {"times": 50}),
     Row(refreshes, {"times": 1}, {"times": 50}),
     Row(completions, {"times": 3}, {"times": 200}),
-    Row(postgres_killed, {"times": 2}, {"times": 20}),
-    Row(backends_terminated, {"seconds": 2}, {"seconds": 60}),
-    Row(commits_dropped, {"times": 20}, {"times": 1000}),
+    Row(postgres_killed, {"times": 1}, {"times": 20}),
+    Row(backends_terminated, {"seconds": 1.5}, {"seconds": 60}),
+    Row(commits_dropped, {"times": 10}, {"times": 1000}),
     Row(nango_troubled, {"seconds": 3}, {"seconds": 300}),
     Row(nango_blackholed, {"seconds": 4, "relays": False}, {"seconds": 60, "relays": True}),
     Row(postgres_blackholed, None, {}),
