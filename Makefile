@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check format bench e2e pgbouncer failover image-steps lock clean
+.PHONY: run test check format mutants bench e2e pgbouncer failover image-steps lock clean
 
 run: .venv/run
 	@exec $(BIN)/connections dev
@@ -21,6 +21,10 @@ check: .venv/test
 format: .venv/test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Takes each guard away and insists that a test notices; ONLY="words of a guard or file" tries some of them.
+mutants: .venv/test
+	$(BIN)/python -m tests.mutants.run $(ONLY)
 
 # Needs Debian's chromium: apt-get install chromium
 e2e: .venv/test

@@ -1,0 +1,32 @@
+"""The list of removed guards keeps up with the code, and the page with the list."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.mutants import ROOT, Mutant, read_mutants
+
+MUTANTS = read_mutants()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
+def test_a_guard_is_where_its_mutant_looks_for_it(mutant: Mutant) -> None:
+    source = (ROOT / mutant.file).read_text("utf-8")
+    assert mutant.applied_to(source) != source
+
+
+def test_a_mutant_whose_text_is_gone_is_named() -> None:
+    mutant = MUTANTS[0]
+    with pytest.raises(ValueError, match=mutant.guard):
+        mutant.applied_to("")
+
+
+def test_no_two_mutants_have_the_same_name() -> None:
+    guards = [mutant.guard for mutant in MUTANTS]
+    assert len(guards) == len(set(guards))
+
+
+def test_each_mutant_names_tests_that_are_there() -> None:
+    assert [
+        test for mutant in MUTANTS for test in mutant.tests if not (ROOT / test.partition("::")[0]).exists()
+    ] == []

@@ -1,0 +1,198 @@
+"""Take each guard away and see which test notices: `make mutants`; `ONLY="…"` names words of those to try.
+
+What is committed is what is tried. The result goes to results.json, and from there into docs/mutants.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import asdict, frozen
+
+from tests.mutants.mutants import HERE, ROOT, read_mutants
+from tests.mutants.page import PAGE, page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.mutants.mutants import Mutant
+
+RESULTS = HERE / "results.json"
+LANES = 2
+EVERYTHING = (
+    "tests/domain",
+    "tests/application",
+    "tests/http",
+    "tests/contract",
+    "tests/entrypoints",
+    "tests/e2e",
+)
+"""What a mutant must get past that its own tests did not notice."""
+
+_PATIENCE = 60
+"""Seconds that one test may take: without its guard, a test may also wait for ever."""
+_PLUGINS = ("no:cacheprovider", "pytest_asyncio.plugin", "pytest_aiohttp.plugin")
+_OPTIONS = (f"faulthandler_timeout={_PATIENCE}", "faulthandler_exit_on_timeout=true")
+_PYTEST = (sys.executable, "-m", "pytest", "-xv", "-rf", *(f"-p{name}" for name in _PLUGINS))
+_ENVIRON = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "400"}
+"""The plugins that no test needs take longer to load than most guards' tests take to run."""
+_FAILED = re.compile(r"^FAILED ([^\s\[]+)", re.MULTILINE)
+_LAST = re.compile(r"(?s).*^(tests/[^\s\[]+)", re.MULTILINE)
+
+
+@frozen(kw_only=True)
+class Result:
+    """What came of a mutant: `by` is the first test that noticed, None where none did."""
+
+    guard: str
+    file: str
+    by: str | None
+    survives: str | None
+
+
+@frozen
+class Tree:
+    """A copy of what is committed, to be damaged and mended."""
+
+    root: Path
+
+    def run(self, tests: Sequence[str]) -> str | None:
+        """Run tests until one fails; give its name, or None where all pass.
+
+        Raises:
+            RuntimeError: they could not be run, so that nothing is known.
+
+        """
+        done = subprocess.run(  # noqa: S603 - our own tests
+            [*_PYTEST, *(f"-o{option}" for option in _OPTIONS), *tests],
+            cwd=self.root,
+            env={**os.environ, **_ENVIRON, "PYTHONPATH": str(self.root)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.USAGE_ERROR):
+            return None  # the latter where a test that noticed last time is no longer there
+        hangs = f"Timeout (0:{_PATIENCE // 60:02}:{_PATIENCE % 60:02})!" in done.stderr
+        noticed = _LAST.search(done.stdout) if hangs else _FAILED.search(done.stdout)
+        if done.returncode != pytest.ExitCode.TESTS_FAILED or noticed is None:
+            said = f"{done.stdout[-2000:]}{done.stderr[-1000:]}"
+            raise RuntimeError(f"pytest {' '.join(tests)} ended with {done.returncode}:\n{said}")
+        return noticed[1]
+
+    def without(self, mutant: Mutant, attempts: Sequence[Sequence[str]]) -> str | None:
+        """Take a guard away, and give the first test that notices, some tests after others."""
+        file = self.root / mutant.file
+        source = file.read_text("utf-8")
+        _write(file, mutant.applied_to(source))
+        try:
+            return next((by for tests in attempts if (by := self.run(tests)) is not None), None)
+        finally:
+            _write(file, source)
+
+
+def _write(file: Path, source: str) -> None:
+    file.write_text(source, "utf-8")
+    # Python takes a file that changed within a second and kept its length for the one it has compiled.
+    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+
+def main(words: Sequence[str]) -> int:
+    """Try the mutants whose guard or file holds all of these words; give the exit status.
+
+    With `--quick` a mutant has only its own tests to get past, and who does is not written down.
+    """
+    quick = "--quick" in words
+    words = [word for word in words if word != "--quick"]
+    mutants = [each for each in read_mutants() if all(word in f"{each.file} {each.guard}" for word in words)]
+    with tempfile.TemporaryDirectory(prefix="connections-mutants-") as directory:
+        trees = [_copy(Path(directory) / str(number)) for number in range(LANES)]
+        failing = trees[0].run(sorted({test for mutant in mutants for test in mutant.tests}))
+        if failing is not None:
+            print(f"{failing} fails with every guard in place: nothing was tried")  # noqa: T201
+            return 1
+        results = []
+        for result in _try_all(mutants, trees, quick=quick):
+            results.append(result)
+            if result.by is not None or not quick:
+                _write_down(result)
+    return _tell(mutants, results)
+
+
+def _write_down(result: Result) -> None:
+    known = {each["guard"]: Result(**each) for each in _read()} | {result.guard: result}
+    ordered = [known[each.guard] for each in read_mutants() if each.guard in known]
+    RESULTS.write_text(
+        json.dumps([asdict(each) for each in ordered], indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
+    PAGE.write_text(page(_read()), "utf-8")
+
+
+def _copy(root: Path) -> Tree:
+    archive = subprocess.run(
+        ["git", "archive", "HEAD"],  # noqa: S607 - whichever git is there
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(root, filter="data")
+    return Tree(root)
+
+
+def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -> Iterator[Result]:
+    last = {each["guard"]: [each["by"]] for each in _read() if each["by"] is not None}
+    free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
+    for tree in trees:
+        free.put(tree)
+
+    def attempt(mutant: Mutant) -> Result | None:
+        tree = free.get()
+        try:
+            # What noticed last time most likely does again, and at once.
+            attempts = [last.get(mutant.guard), mutant.tests, None if quick else EVERYTHING]
+            by = tree.without(mutant, [tests for tests in attempts if tests])
+        except (ValueError, RuntimeError) as problem:
+            print(f"? {mutant.guard}: {problem}", flush=True)  # noqa: T201
+            return None
+        finally:
+            free.put(tree)
+        print(f"{'✗' if by is None else '✓'} {mutant.file}: {mutant.guard}: {by}", flush=True)  # noqa: T201
+        return Result(guard=mutant.guard, file=mutant.file, by=by, survives=mutant.survives)
+
+    with ThreadPoolExecutor(len(trees)) as lanes:
+        yield from (result for result in lanes.map(attempt, mutants) if result is not None)
+
+
+def _read() -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
+    return read
+
+
+def _tell(mutants: Sequence[Mutant], results: Sequence[Result]) -> int:
+    noticed = [each for each in results if each.by is not None]
+    unexplained = [each for each in results if each.by is None and each.survives is None]
+    needless = [each for each in noticed if each.survives is not None]
+    print(f"\n{len(noticed)} of {len(mutants)} removed guards were noticed by a test")  # noqa: T201
+    for each in unexplained:
+        print(f"  not noticed, for no reason given: {each.guard} ({each.file})")  # noqa: T201
+    for each in needless:
+        print(f"  noticed after all, by {each.by}: {each.guard}")  # noqa: T201
+    return int(bool(unexplained or needless or len(results) < len(mutants)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
