@@ -26,6 +26,12 @@ format: .venv/test
 mutants: .venv/test
 	$(BIN)/python -m tests.mutants.run $(ONLY)
 
+# Breaks whatever the service stands on, for an hour or more, and prints what was reached;
+# SCENARIOS="sigkill endings" plays some of it, SEED=123 repeats a run.
+.PHONY: chaos
+chaos: .venv/test
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(SCENARIOS)
+
 # Needs Debian's chromium: apt-get install chromium
 e2e: .venv/test
 	$(BIN)/python -m pytest -m browser
