@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -137,6 +138,7 @@ class StartAuthorization:
         oauth: OAuth,
         redirect_url: RedirectUrl | None,
         state: str,
+        parameters: Mapping[str, str],
     ) -> Attempt:
         """Write the attempt, before Nango is asked for anything.
 
@@ -145,7 +147,14 @@ class StartAuthorization:
 
         """
         of_connection, of_company = await tx.attempts.count_open(connection.company_id, connection.id)
-        if of_connection >= OPEN_PER_CONNECTION or of_company >= OPEN_PER_COMPANY:
+        if of_connection >= OPEN_PER_CONNECTION:
+            ends = [
+                other.expires_at
+                for other in await tx.attempts.of(connection.company_id, connection.id)
+                if other.closed_at is None and other.expires_at > tx.now
+            ]
+            raise TooManyAttempts(retry_after=ceil((min(ends) - tx.now).total_seconds()))
+        if of_company >= OPEN_PER_COMPANY:
             raise TooManyAttempts(retry_after=60)
         attempt = Attempt(
             id=self._ids.random_id(),
@@ -155,6 +164,7 @@ class StartAuthorization:
             # An account that Nango knows stays with its integration; else the provider's file decides.
             integration=connection.integration if connection.nango_id else oauth.integration,
             nango_id=connection.nango_id,
+            parameters=parameters,
             state_hash=hash_state(state),
             redirect_url=redirect_url,
             created_at=tx.now,
@@ -168,34 +178,35 @@ class StartAuthorization:
         self,
         attempt: Attempt,
         oauth: OAuth,
-        parameters: Mapping[str, str],
         *,
         state: str,
         by: str,
         name: str | None = None,
+        is_new: bool = False,
     ) -> tuple[Attempt, str]:
         """Start the flow and make the connection pending; give the attempt and where to send the user.
+
+        `is_new` where the connection was made for this attempt.
 
         Raises:
             ActiveConnectionExists: another attempt completed meanwhile.
 
         """
-        attempt, session = await self.open_session(attempt, oauth, parameters)
+        attempt, session = await self.open_session(attempt, oauth)
         flow = await self._gateway.start_flow(attempt.integration, session)
         attempt = self._begun(attempt, flow)
-        await self.record(attempt, parameters, by=by, name=name)
+        await self.record(attempt, by=by, name=name, is_new=is_new)
         if attempt.mode is AttemptMode.RELAY:
             return attempt, with_state(flow.authorization_url, state)
         return attempt, flow.authorization_url
 
-    async def open_session(
-        self, attempt: Attempt, oauth: OAuth, parameters: Mapping[str, str]
-    ) -> tuple[Attempt, Session]:
+    async def open_session(self, attempt: Attempt, oauth: OAuth) -> tuple[Attempt, Session]:
         """Open Nango's session; a reconnect whose connection is gone at Nango begins anew."""
         targets: dict[str, dict[str, str]] = {"connection_config": {}, "authorization_params": {}}
+        given = attempt.parameters or {}
         for parameter in oauth.parameters:
-            if parameter.name in parameters:
-                targets[parameter.target][parameter.name] = parameters[parameter.name]
+            if parameter.name in given:
+                targets[parameter.target][parameter.name] = given[parameter.name]
         tags = attempt.tags(await self._store.deployment())
         for reconnect in (attempt.nango_id, None):
             try:
@@ -219,7 +230,7 @@ class StartAuthorization:
         )
 
     async def record(
-        self, attempt: Attempt, parameters: Mapping[str, str], *, by: str, name: str | None = None
+        self, attempt: Attempt, *, by: str, name: str | None = None, is_new: bool = False
     ) -> None:
         """Write down that the flow has begun, and make the connection pending.
 
@@ -236,22 +247,22 @@ class StartAuthorization:
             if intended is None or intended.closed_at is not None:
                 raise ConcurrentChange
             await tx.attempts.update(attrs.evolve(attempt, check_at=attempt.next_check(tx.now)))
-            await self._make_pending(tx, connection, attempt, parameters, by=by, name=name)
+            await self._make_pending(tx, connection, attempt, by=by, name=name, is_new=is_new)
 
     async def _make_pending(
         self,
         tx: Transaction,
         connection: Connection,
         attempt: Attempt,
-        parameters: Mapping[str, str],
         *,
         by: str,
         name: str | None,
+        is_new: bool,
     ) -> None:
-        just_begun = connection.version == 1 and connection.created_at == attempt.created_at
+        just_begun = is_new and connection.version == 1
         if not just_begun:
             restarted = connection.restart_authorization(
-                parameters=parameters, integration=attempt.integration, at=tx.now, by=by
+                parameters=attempt.parameters, integration=attempt.integration, at=tx.now, by=by
             )
             await tx.connections.save(restarted)
             connection = restarted.after

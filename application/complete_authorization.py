@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -34,6 +35,14 @@ ACTOR = "callback"
 _LOOK_AGAIN = 0.1
 _PATIENCE = RELAY_DEADLINE.total_seconds() + 0.5
 """Seconds until a browser is told to wait: what is left after the relay is for its confirmation."""
+
+
+class _Relayed(Enum):
+    """What became of a callback: Nango answered it, would not take it, or nobody knows."""
+
+    ANSWERED = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
 
 
 @frozen
@@ -111,21 +120,24 @@ class CompleteAuthorization:
 
     async def _relay(self, attempt: Attempt, query: Query) -> Attempt:
         error = next((value for name, value in query if name == "error"), None)
-        answered = settled = False
+        relayed, answered, settled = _Relayed.UNKNOWN, False, False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                handed_over = await self._hand_over(attempt, query)
+                relayed = await self._hand_over(attempt, query)
                 with contextlib.suppress(DomainError):
                     settled = await self._confirm(attempt, by=ACTOR)
-                    answered = handed_over
+                    answered = relayed is _Relayed.ANSWERED
         if not settled and (answered or error):
             # Nango has spoken and has nothing under the attempt's tag, or the provider itself said no.
             await self._confirm.fail(attempt, error, by=ACTOR)
         async with self._store.begin() as tx:
+            if not settled and not error and relayed is _Relayed.REFUSED:
+                # Nango never took the callback: the page that waits comes back with it.
+                await tx.attempts.release(attempt.id, check_at=attempt.expires_at)
             return await tx.attempts.get(attempt.id) or attempt
 
-    async def _hand_over(self, attempt: Attempt, query: Query) -> bool:
-        """Give Nango its own state and cookie back; False where it is not known to have answered.
+    async def _hand_over(self, attempt: Attempt, query: Query) -> _Relayed:
+        """Give Nango its own state and cookie back.
 
         Trying again after a refusal to answer is safe, since success is read off the tags alone.
         """
@@ -134,14 +146,14 @@ class CompleteAuthorization:
             try:
                 await self._gateway.relay_callback(restored, attempt.nango_cookie or "")
             except (GatewayTimeout, GatewayNonsense):
-                return False
+                return _Relayed.UNKNOWN
             except GatewayUnavailable:
                 if pause is None:
-                    return False
+                    break
                 await asyncio.sleep(pause)
             else:
-                return True
-        return False
+                return _Relayed.ANSWERED
+        return _Relayed.REFUSED
 
 
 def result_of(attempt: Attempt) -> AuthorizationResult:

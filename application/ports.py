@@ -151,6 +151,10 @@ class Attempts(Protocol):
         """Use the attempt, once: None where it was claimed, closed or has expired. One statement."""
 
     @abstractmethod
+    async def release(self, attempt_id: str, *, check_at: datetime) -> None:
+        """Take a claim back whose callback never reached Nango; a closed attempt stays as it is."""
+
+    @abstractmethod
     async def close(self, attempt_id: str, outcome: Outcome, error: str | None, *, at: datetime) -> bool:
         """End an open attempt; False where it had ended already (its first outcome stays)."""
 

@@ -220,6 +220,12 @@ class MemoryAttempts(Attempts):
         self._state.attempts[attempt_id] = claimed
         return claimed
 
+    async def release(self, attempt_id: str, *, check_at: datetime) -> None:
+        """See the port."""
+        there = self._state.attempts.get(attempt_id)
+        if there is not None and there.closed_at is None:
+            self._state.attempts[attempt_id] = attrs.evolve(there, claimed_at=None, check_at=check_at)
+
     async def close(self, attempt_id: str, outcome: Outcome, error: str | None, *, at: datetime) -> bool:
         """See the port."""
         there = self._state.attempts.get(attempt_id)

@@ -20,7 +20,7 @@ _SELECT = f"SELECT {ATTEMPT_COLUMNS} FROM attempts"  # noqa: S608 - constants
 
 _ADD = f"""
 INSERT INTO attempts ({ATTEMPT_COLUMNS})
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 """  # noqa: S608 - constants
 
 _COUNT_OPEN = """
@@ -38,6 +38,10 @@ UPDATE attempts SET claimed_at = $2, check_at = $3
 WHERE id = $1 AND claimed_at IS NULL AND closed_at IS NULL AND expires_at > clock()
 RETURNING {ATTEMPT_COLUMNS}
 """  # noqa: S608 - constants
+
+_RELEASE = """
+UPDATE attempts SET claimed_at = NULL, check_at = $2 WHERE id = $1 AND closed_at IS NULL
+"""
 
 _CLOSE = """
 UPDATE attempts SET closed_at = $4, outcome = $2, error = $3, check_at = NULL
@@ -103,6 +107,10 @@ class PostgresAttempts(Attempts):
         """See the port."""
         row = await self._session.row(_CLAIM, attempt_id, at, check_at)
         return attempt_of(row) if row else None
+
+    async def release(self, attempt_id: str, *, check_at: datetime) -> None:
+        """See the port."""
+        await self._session.run(_RELEASE, attempt_id, check_at)
 
     async def close(self, attempt_id: str, outcome: Outcome, error: str | None, *, at: datetime) -> bool:
         """See the port."""

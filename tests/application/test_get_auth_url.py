@@ -291,6 +291,15 @@ async def test_too_many_open_attempts_of_a_connection_are_refused(world: World) 
     assert await world.auth_url()
 
 
+async def test_who_has_too_many_is_told_when_the_first_of_them_ends(world: World) -> None:
+    for _ in range(OPEN_PER_CONNECTION):
+        await world.auth_url()
+    await world.later(minutes=20)
+    with pytest.raises(TooManyAttempts) as refused:
+        await world.auth_url()
+    assert refused.value.retry_after == 40 * 60
+
+
 async def test_too_many_open_attempts_of_a_company_are_refused_and_leave_no_connection(world: World) -> None:
     other = await world.auth_url("slack")
     async with world.store.begin() as tx:

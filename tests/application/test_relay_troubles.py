@@ -147,6 +147,24 @@ async def test_a_relay_that_nango_never_takes_is_not_held_against_the_user(world
     assert world.gateway.calls["relay_callback"] == 3
 
 
+async def test_what_nango_never_took_is_relayed_when_the_waiting_page_comes_again(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayUnavailable(), ["relay_callback"], times=3)
+    await world.come_back(started.url)
+    await world.later(minutes=10)
+    assert (await world.come_back(started.url)).outcome == "succeeded"
+
+
+async def test_what_nango_never_took_is_abandoned_with_its_hour(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayUnavailable(), ["relay_callback"], times=3)
+    await world.come_back(started.url)
+    await world.work_for(minutes=61)
+    assert (await world.connection(started.connection_id)).error_message == (
+        "Authorization was not completed in time. Start it again."
+    )
+
+
 async def test_a_relay_answered_with_nonsense_is_judged_by_its_tag(world: World) -> None:
     started = await world.auth_url()
     world.gateway.fail_with(GatewayNonsense(), ["relay_callback"], after=True)

@@ -138,6 +138,16 @@ class AttemptRules(StoreRules):
         assert claimed.check_at == claimed.claimed_at + MINUTE
         assert await _get(store, attempt) == claimed
 
+    async def test_a_released_claim_can_be_made_again(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        await _claim(store, attempt)
+        async with store.begin() as tx:
+            await tx.attempts.release(attempt.id, check_at=attempt.expires_at)
+        released = await _get(store, attempt)
+        assert released is not None
+        assert (released.claimed_at, released.check_at) == (None, attempt.expires_at)
+        assert await _claim(store, attempt) is not None
+
     async def test_of_twenty_parallel_claims_one_wins(self, store: Store) -> None:
         attempt = await tried(store, await born(store))
 
