@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote_plus, urlencode, urlsplit
 
 from attrs import frozen
 
@@ -64,9 +64,15 @@ class RedirectUrl:
         return cls(text, f"{scheme}://{host}" + (f":{port}" if port else ""))
 
     def with_result(self, result: Mapping[str, str]) -> str:
-        """Merge the result's parameters into the address's own query; the fragment stays last."""
+        """Merge the result's parameters into the address's own query; the fragment stays last.
+
+        An earlier outcome in it goes (a page that names itself with its whole query as the target): the app
+        shall not read a success beside an error.
+        """
         parts = urlsplit(self.text)
-        query = "&".join(part for part in (parts.query, urlencode(result)) if part)
+        stale = {*result, "success", "error"}
+        own = [pair for pair in parts.query.split("&") if unquote_plus(pair.partition("=")[0]) not in stale]
+        query = "&".join(part for part in (*own, urlencode(result)) if part)
         return parts._replace(query=query).geturl()
 
 

@@ -167,6 +167,17 @@ def test_a_result_joins_the_addresss_own_query_before_its_fragment(text: str, me
     assert RedirectUrl.parse(text).with_result({"success": "true", "provider": "stripe"}) == merged
 
 
+def test_an_earlier_outcome_in_the_address_gives_way() -> None:
+    again = RedirectUrl.parse("https://a.example/?x=1&success=true&provider=stripe&connectionId=conn_1")
+    merged = again.with_result({"error": "access_denied", "connectionId": "conn_2"})
+    assert parse_qsl(urlsplit(merged).query) == [
+        ("x", "1"),
+        ("provider", "stripe"),
+        ("error", "access_denied"),
+        ("connectionId", "conn_2"),
+    ]
+
+
 def test_a_results_values_cannot_leave_their_parameter() -> None:
     hostile = "a&success=true#x\r\nSet-Cookie: b=c é"
     merged = RedirectUrl.parse("https://a.example/?x=1").with_result({"error": hostile})
