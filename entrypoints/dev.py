@@ -18,13 +18,12 @@ from domain.api_key import make_key
 from entrypoints import process
 from entrypoints.embedded_postgres import embedded_postgres
 from entrypoints.service import composed, serve
+from entrypoints.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     import asyncio
     import socket
     from pathlib import Path
-
-    from entrypoints.settings import Settings
 
 COMPANY = "development"
 SANDBOX_KEY = "5a4db0c5-0000-4000-8000-000000000000"
@@ -34,6 +33,10 @@ SANDBOX_KEY = "5a4db0c5-0000-4000-8000-000000000000"
 def run_dev(settings: Settings) -> None:
     """Run until a signal comes; the state stays in the data directory."""
     settings = attrs.evolve(settings, notice=timedelta(0))  # no balancer stands before a developer
+    if settings.nango_secret_key is None and settings.nango_url != Settings().nango_url:
+        raise SettingsError(
+            "CONNECTIONS_NANGO_URL needs CONNECTIONS_NANGO_SECRET_KEY; the sandbox runs without both"
+        )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         listener = stack.enter_context(process.listening(settings.host, settings.port))

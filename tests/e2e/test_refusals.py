@@ -101,6 +101,11 @@ def test_dev_refuses_a_port_in_use(tmp_path: Path) -> None:
     assert "CONNECTIONS_PORT" in one_line(ended)
 
 
+def test_dev_refuses_a_nango_of_ones_own_without_its_key(tmp_path: Path) -> None:
+    ended = here("dev", data_dir=tmp_path, nango_url="http://127.0.0.1:3003")
+    assert "CONNECTIONS_NANGO_SECRET_KEY" in one_line(ended)
+
+
 @pytest.mark.parametrize("command", [["migrate"], ["keys", "create", "--company", "acme"]])
 def test_a_database_that_is_away_is_one_line(command: list[str]) -> None:
     assert "database" in one_line(there(*command, database_url=DATABASE)).lower()
