@@ -40,16 +40,21 @@ class Target:
     name: str
     url: str
     paths: Sequence[str]
+    pid: int
     key: str | None = None
 
 
 @frozen(kw_only=True)
 class Load:
-    """What one run of wrk found; times in milliseconds."""
+    """What one run of wrk found; times in milliseconds.
+
+    `cpu` is what the serving process spent on a request: a busy machine changes it least.
+    """
 
     per_second: float
     p50: float
     p99: float
+    cpu: float
 
 
 def require_wrk() -> None:
@@ -60,6 +65,7 @@ def require_wrk() -> None:
 
 
 def load(target: Target, *, seconds: int, connections: int = CONNECTIONS) -> Load:
+    before = cpu_seconds(target.pid)
     with tempfile.TemporaryDirectory() as folder:
         paths, script = Path(folder, "paths"), Path(folder, "script.lua")
         paths.write_text("\n".join(target.paths) + "\n")
@@ -70,16 +76,24 @@ def load(target: Target, *, seconds: int, connections: int = CONNECTIONS) -> Loa
         done = subprocess.run(
             [*command, target.url], capture_output=True, text=True, check=True, preexec_fn=on_the_last_core
         )
-    return read(done.stdout)
+    return read(done.stdout, cpu_seconds(target.pid) - before)
 
 
-def read(said: str) -> Load:
+def read(said: str, cpu: float) -> Load:
     if "Non-2xx" in said or "Socket errors" in said:
         sys.exit(f"bench: not every answer was a success:\n{said}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    count = re.search(r"(\d+) requests in", said)
     times = {name: float(n) * UNIT[unit] for name, n, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)", said)}
     assert rate, said
-    return Load(per_second=float(rate[1]), p50=times["50"], p99=times["99"])
+    assert count, said
+    return Load(per_second=float(rate[1]), p50=times["50"], p99=times["99"], cpu=cpu * 1000 / int(count[1]))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give what a process has spent until now, its children left out."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def on_the_last_core() -> None:
@@ -103,6 +117,7 @@ def in_turn(targets: Sequence[Target], *, rounds: int, seconds: int) -> Mapping[
             per_second=median(each.per_second for each in loads),
             p50=median(each.p50 for each in loads),
             p99=median(each.p99 for each in loads),
+            cpu=median(each.cpu for each in loads),
         )
         for name, loads in found.items()
     }
