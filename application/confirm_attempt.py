@@ -82,7 +82,12 @@ class ConfirmAttempt:
             connection = await ready_to_authorize(tx, connection, by=by)
             previous = connection.nango_id
             authorized = connection.authorize(
-                nango_id=proof.nango_id, integration=proof.integration, at=tx.now, by=by
+                nango_id=proof.nango_id,
+                integration=proof.integration,
+                # A sibling may have asked with others, or an earlier release kept none here.
+                parameters=attempt.parameters,
+                at=tx.now,
+                by=by,
             )
             await tx.connections.save(authorized)
             siblings = [

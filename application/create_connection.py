@@ -107,9 +107,9 @@ class CreateConnection:
             )
             await tx.connections.save(begun)
             attempt = await self._authorizations.intend(
-                tx, begun.after, wanted.oauth, wanted.redirect_url, state
+                tx, begun.after, wanted.oauth, wanted.redirect_url, state, wanted.parameters
             )
-        return await self._start(wanted, begun.after, attempt, state, reservation)
+        return await self._start(wanted, begun.after, attempt, state, reservation, is_new=True)
 
     async def _again(self, wanted: _Wanted, reservation: Reservation) -> ConnectionCreated:
         """Answer a repetition: from the record, or by finishing what a crash left half done."""
@@ -126,9 +126,9 @@ class CreateConnection:
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, lock=True)
             attempt = await self._authorizations.intend(
-                tx, connection, wanted.oauth, wanted.redirect_url, state
+                tx, connection, wanted.oauth, wanted.redirect_url, state, wanted.parameters
             )
-        return await self._start(wanted, connection, attempt, state, reservation)
+        return await self._start(wanted, connection, attempt, state, reservation, is_new=False)
 
     async def _start(
         self,
@@ -137,11 +137,13 @@ class CreateConnection:
         attempt: Attempt,
         state: str,
         reservation: Reservation | None,
+        *,
+        is_new: bool,
     ) -> ConnectionCreated:
         key_hash = reservation.record.key_hash if reservation else None
         try:
             attempt, url = await self._authorizations.start(
-                attempt, wanted.oauth, connection.parameters, state=state, by=wanted.actor
+                attempt, wanted.oauth, state=state, by=wanted.actor, is_new=is_new
             )
         except BaseException:
             await self._authorizations.undo(attempt, by=wanted.actor, key_hash=key_hash)

@@ -76,10 +76,12 @@ class GetAuthUrl:
         async with self._store.begin() as tx:
             connection, is_new = await self._address(tx, company_id, provider, oauth, name, given, actor)
             parameters = parameters_for(oauth, given, connection.parameters)
-            attempt: Attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)
+            attempt: Attempt = await self._authorizations.intend(
+                tx, connection, oauth, redirect_url, state, parameters
+            )
         try:
             _, url = await self._authorizations.start(
-                attempt, oauth, parameters, state=state, by=actor, name=name
+                attempt, oauth, state=state, by=actor, name=name, is_new=is_new
             )
         except BaseException:
             await self._authorizations.undo(attempt, by=actor)

@@ -43,11 +43,11 @@ class OpenConnectSession:
             may_authorize(connection)
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, {}, connection.parameters)
-            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)
+            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
         try:
-            attempt, session = await self._authorizations.open_session(attempt, oauth, values)
+            attempt, session = await self._authorizations.open_session(attempt, oauth)
             attempt = attrs.evolve(attempt, mode=AttemptMode.SESSION)
-            await self._authorizations.record(attempt, values, by=actor)
+            await self._authorizations.record(attempt, by=actor)
         except BaseException:
             await self._authorizations.undo(attempt, by=actor)
             raise

@@ -48,9 +48,9 @@ class ReauthorizeConnection:
             may_authorize(connection)
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, parameters or {}, connection.parameters)
-            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state)
+            attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
         try:
-            _, url = await self._authorizations.start(attempt, oauth, values, state=state, by=actor)
+            _, url = await self._authorizations.start(attempt, oauth, state=state, by=actor)
         except BaseException:
             await self._authorizations.undo(attempt, by=actor)
             raise

@@ -123,7 +123,8 @@ class Connection:
         integration: Nango's name for the provider's app; kept here, so that a changed provider file does
             not redirect old connections.
         nango_id: Nango's connection id, once authorized; None before that and after a disconnect.
-        parameters: what the provider needed to know before authorizing (NetSuite's accountId).
+        parameters: what the provider needed to know before authorizing (NetSuite's accountId): those of
+            the credentials; before there are any, those that were asked for last.
         error_message: why the status is error, expired or disconnected.
         status_before_pending, error_before_pending: what a failed re-authorization gives back.
         authorized_at: when the credentials were last granted; ages a refresh token.
@@ -223,9 +224,13 @@ class Connection:
     # ── authorization ─────────────────────────────────────────────────────────────────────────────
 
     def restart_authorization(
-        self, *, parameters: Mapping[str, str], integration: str, at: datetime, by: str
+        self, *, parameters: Mapping[str, str] | None, integration: str, at: datetime, by: str
     ) -> Change:
-        """Go (back) to pending; remember what to give back if this comes to nothing."""
+        """Go (back) to pending; remember what to give back if this comes to nothing.
+
+        `parameters` hold at once only where there are no credentials that others came with.
+        """
+        keep = parameters is None or self.nango_id is not None
         before = (
             (self.status_before_pending, self.error_before_pending)
             if self.status is PENDING
@@ -236,7 +241,7 @@ class Connection:
             PENDING,
             at=at,
             by=by,
-            parameters=parameters,
+            parameters=self.parameters if keep else parameters,
             integration=integration,
             status_before_pending=before[0],
             error_before_pending=before[1],

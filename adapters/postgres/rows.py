@@ -33,7 +33,7 @@ EVENT_COLUMNS = "company_id, connection_id, version, type, at, actor, status_bef
 ATTEMPT_COLUMNS = (
     "company_id, connection_id, id, provider, integration, nango_id, mode, state_hash, nango_state, "
     "nango_cookie, redirect_url, created_at, expires_at, check_at, checks, claimed_at, closed_at, "
-    "outcome, error"
+    "outcome, error, parameters"
 )
 JOB_COLUMNS = "company_id, connection_id, id, kind, due_at, tries, integration, nango_id"
 API_KEY_COLUMNS = "id, company_id, scope, prefix, digest, label, created_at, revoked_at"
@@ -202,6 +202,7 @@ def attempt_of(row: asyncpg.Record) -> Attempt:
     told = dict(row)
     told["mode"] = AttemptMode(told["mode"]) if told["mode"] else None
     told["outcome"] = Outcome(told["outcome"]) if told["outcome"] else None
+    told["parameters"] = _object.decode(told["parameters"]) if told["parameters"] else None
     told["redirect_url"] = _redirect_url(told["redirect_url"])
     return Attempt(**told)
 
@@ -236,6 +237,7 @@ def attempt_values(attempt: Attempt) -> tuple[object, ...]:
         attempt.closed_at,
         attempt.outcome,
         attempt.error,
+        to_json(attempt.parameters) if attempt.parameters is not None else None,
     )
 
 

@@ -148,6 +148,72 @@ async def test_parameters_of_a_start_that_failed_are_not_kept(world: World) -> N
     assert (await world.connection(connection.id)).parameters == {"accountId": "1"}
 
 
+@pytest.mark.parametrize("condition", ["in_error", "expired"])
+async def test_a_denied_account_leaves_the_credentials_theirs(world: World, condition: str) -> None:
+    connection = await getattr(world, condition)("netsuite", accountId="111")
+    await world.deny((await world.reauthorize(connection.id, accountId="222")).url)
+    assert (await world.connection(connection.id)).parameters == {"accountId": "111"}
+
+
+async def test_credentials_are_tried_at_their_own_account_while_another_is_asked_for(world: World) -> None:
+    connection = await world.in_error("netsuite", accountId="111")
+    await world.deny((await world.reauthorize(connection.id, accountId="222")).url)
+    await world.verify(connection.id)
+    assert world.gateway.asked[-1][2] == "https://111.suitetalk.api.netsuite.com/services/rest"
+
+
+async def test_after_a_denied_account_the_one_before_is_asked_for_again(world: World) -> None:
+    connection = await world.in_error("netsuite", accountId="111")
+    await world.deny((await world.reauthorize(connection.id, accountId="222")).url)
+    await world.come_back((await world.reauthorize(connection.id)).url)
+    assert world.gateway.grant(connection.nango_id or "").connection_config == {"accountId": "111"}
+
+
+@pytest.mark.parametrize("pause", [0, 1])
+@pytest.mark.parametrize("completed", ["111", "222"])
+async def test_of_two_accounts_asked_for_the_one_that_was_authorized_counts(
+    world: World, completed: str, pause: int
+) -> None:
+    urls = {"111": (await world.auth_url("netsuite", accountId="111")).url}
+    await world.later(seconds=pause)
+    urls["222"] = (await world.auth_url("netsuite", accountId="222")).url
+    await world.come_back(urls[completed])
+    (connection,) = await world.connections()
+    assert connection.parameters == {"accountId": completed}
+    assert world.gateway.grant(connection.nango_id or "").connection_config == {"accountId": completed}
+
+
+async def test_a_restart_in_the_moment_of_the_birth_is_told(world: World) -> None:
+    first = await world.auth_url("netsuite", accountId="111")
+    await world.auth_url("netsuite", accountId="222")
+    assert await world.history(first.connection_id) == ["created", "authorization_restarted"]
+
+
+async def test_before_any_success_the_account_asked_for_last_is_asked_for_again(world: World) -> None:
+    first = await world.auth_url("netsuite", accountId="111")
+    await world.deny(first.url)
+    await world.deny((await world.auth_url("netsuite", accountId="222")).url)
+    await world.come_back((await world.auth_url("netsuite")).url)
+    connection = await world.connection(first.connection_id)
+    assert connection.parameters == {"accountId": "222"}
+    assert world.gateway.grant(connection.nango_id or "").connection_config == {"accountId": "222"}
+
+
+async def test_a_first_authorization_that_is_still_open_lends_its_account_to_the_next(world: World) -> None:
+    started = await world.auth_url("netsuite", accountId="111")
+    await world.come_back((await world.auth_url("netsuite")).url)
+    connection = await world.connection(started.connection_id)
+    assert world.gateway.grant(connection.nango_id or "").connection_config == {"accountId": "111"}
+
+
+async def test_an_attempt_of_the_release_before_leaves_the_connections_parameters(world: World) -> None:
+    started = await world.auth_url("netsuite", accountId="111")
+    (attempt,) = await world.attempts(started.connection_id)
+    world.store._state.attempts[attempt.id] = attrs.evolve(attempt, parameters=None)
+    await world.come_back(started.url)
+    assert (await world.connection(started.connection_id)).parameters == {"accountId": "111"}
+
+
 async def test_a_parameter_of_the_authorization_itself_goes_into_the_providers_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -73,11 +73,29 @@ def test_restarting_a_first_authorization_still_ends_in_an_error() -> None:
     assert after(RESTARTED, RESTARTED, FAILED).status is ConnectionStatus.ERROR
 
 
-def test_a_restart_takes_the_new_parameters_and_integration() -> None:
-    change = ERROR.restart_authorization(
-        parameters={"accountId": "9"}, integration="acme-2", at=NOON, by="api_key:ck_1"
-    )
-    assert (change.after.parameters, change.after.integration) == ({"accountId": "9"}, "acme-2")
+@pytest.mark.parametrize("before", [PENDING, DISCONNECTED], ids=lambda c: c.status)
+def test_a_restart_takes_the_new_parameters_where_there_are_no_credentials(before: Connection) -> None:
+    assert _restarted(before, {"accountId": "9"}).parameters == {"accountId": "9"}
+
+
+@pytest.mark.parametrize("before", [ERROR, EXPIRED], ids=lambda c: c.status)
+def test_a_restart_leaves_credentials_the_parameters_they_came_with(before: Connection) -> None:
+    assert _restarted(before, {"accountId": "9"}).parameters == before.parameters
+
+
+@pytest.mark.parametrize("before", [PENDING, ERROR], ids=lambda c: c.status)
+def test_a_restart_without_parameters_keeps_those_that_are_there(before: Connection) -> None:
+    assert _restarted(before, None).parameters == before.parameters
+
+
+def test_a_restart_takes_the_new_integration() -> None:
+    assert _restarted(ERROR, None).integration == "acme-2"
+
+
+def _restarted(before: Connection, parameters: dict[str, str] | None) -> Connection:
+    return before.restart_authorization(
+        parameters=parameters, integration="acme-2", at=NOON, by="api_key:ck_1"
+    ).after
 
 
 def test_a_success_forgets_what_was_to_be_given_back() -> None:

@@ -42,11 +42,20 @@ class AttemptRules(StoreRules):
             store,
             await born(store),
             nango_id="nango-1",
+            parameters={"accountId": "1234567-sb1"},
             mode=AttemptMode.RELAY,
             nango_state="state",
             nango_cookie="cookie",
             redirect_url=RedirectUrl.parse("https://app.example.com/settings?tab=1"),
         )
+
+        assert await _get(store, attempt) == attempt
+
+    @pytest.mark.parametrize("parameters", [None, {}])
+    async def test_no_parameters_are_told_from_none_kept(
+        self, store: Store, parameters: dict[str, str] | None
+    ) -> None:
+        attempt = await tried(store, await born(store), parameters=parameters)
 
         assert await _get(store, attempt) == attempt
 
@@ -127,6 +136,13 @@ class AttemptRules(StoreRules):
             await tx.attempts.update(attrs.evolve(attempt, checks=3))
 
         assert await _get(store, attempt) == closed
+
+    async def test_what_an_attempt_was_started_with_does_not_change(self, store: Store) -> None:
+        attempt = await tried(store, await born(store), parameters={"accountId": "1"})
+        async with store.begin() as tx:
+            await tx.attempts.update(attrs.evolve(attempt, parameters={"accountId": "2"}))
+
+        assert await _get(store, attempt) == attempt
 
     async def test_a_claim_notes_when_it_was_made_and_when_to_look(self, store: Store) -> None:
         attempt = await tried(store, await born(store))
