@@ -293,6 +293,12 @@ async def test_anything_else_is_nonsense(
         await OPERATIONS[operation](gateway)
 
 
+async def test_a_deletion_that_did_not_succeed_is_none(gateway: NangoGateway, nango: aioresponses) -> None:
+    answers(nango, 200, {"success": False})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS["delete"](gateway)
+
+
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider", "start_flow"}))
 async def test_a_redirect_is_nonsense(gateway: NangoGateway, nango: aioresponses, operation: str) -> None:
     answers(nango, 302, "", {"Location": "https://elsewhere.example"})

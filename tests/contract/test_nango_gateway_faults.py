@@ -236,7 +236,9 @@ async def test_the_second_try_may_succeed() -> None:
         assert await gateway.integrations() == []
 
 
-async def test_a_wait_that_nango_asks_for_is_kept() -> None:
+async def test_a_wait_that_nango_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.nango.retries.random.uniform", lambda *_: 0.0)
+
     async def limited_once(call: Call) -> None:
         await call.answer(200 if call.number > 1 else 429, NO_INTEGRATIONS, "Retry-After: 0")
 

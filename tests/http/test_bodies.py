@@ -31,6 +31,12 @@ async def _problems(company: Client, body: Any, url: str = URL, method: str = "P
     return {problem["field"]: problem["message"] for problem in (await answer.json())["error"]["details"]}
 
 
+async def test_what_is_wrong_is_told_in_bounded_words(company: Client) -> None:
+    strange = {f"{n:02}{'x' * 1000}": 1 for n in range(30)}
+    told = await _problems(company, {**MINIMAL, **strange})
+    assert (len(told), max(map(len, told))) == (20, 64)
+
+
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
 async def test_hostile_json_is_a_bad_request(company: Client, fakes: FakeUseCases, data: bytes) -> None:
     answer = await company.post(URL, data=data, headers=JSON)

@@ -53,9 +53,16 @@ async def test_another_application_s_callback_is_passed_on_byte_for_byte(
     assert (status, headers["location"], fakes.complete_authorization.asked) == (307, location, [])
 
 
-async def test_a_query_that_is_not_ascii_is_refused(client: Client) -> None:
-    status, _, _ = await exchange(client, b"GET /oauth/callback?state=\xff HTTP/1.1\r\nHost: x\r\n\r\n")
+@pytest.mark.parametrize("letter", [b"\xff", "é".encode()])
+async def test_a_query_that_is_not_ascii_is_refused(client: Client, letter: bytes) -> None:
+    head = b"GET /oauth/callback?state=" + letter + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    status, _, _ = await exchange(client, head)
     assert status == 400
+
+
+async def test_a_query_of_very_many_parameters_is_refused(client: Client) -> None:
+    query = "&".join(["state=x", *("a=b" for _ in range(100))])
+    assert (await client.get(f"{RELAY}?{query}", allow_redirects=False)).status == 400
 
 
 async def test_our_own_callback_is_handed_on_decoded_and_in_order(

@@ -10,7 +10,7 @@ from adapters.http.app import HttpOptions, create_app
 from adapters.http.limits import RateLimit
 from domain.errors import TooManyRequests
 from tests.http.conftest import NANGO
-from tests.http.fakes import WRITE_KEY, FakeUseCases
+from tests.http.fakes import STRANGER_KEY, WRITE_KEY, FakeUseCases
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,6 +68,23 @@ def test_callers_do_not_share_a_bucket(clock: Clock) -> None:
     limit.spend("b")
 
 
+def test_a_long_silence_saves_nothing_up(clock: Clock) -> None:
+    limit = RateLimit(2, clock)
+    limit.spend("a")
+    clock.now = 3600.0
+    limit.spend("a")
+    limit.spend("a")
+    with pytest.raises(TooManyRequests):
+        limit.spend("a")
+
+
+def test_many_callers_do_not_fill_the_memory(clock: Clock) -> None:
+    limit = RateLimit(60, clock)
+    for n in range(20_050):
+        limit.spend(f"caller {n}")
+    assert len(limit._buckets) <= 20_000
+
+
 def test_no_limit_is_no_limit(clock: Clock) -> None:
     limit = RateLimit(0, clock)
     for _ in range(10_000):
@@ -109,6 +126,14 @@ async def test_a_key_that_starts_too_much_is_told_when_to_come_back(
                 "error": {"code": "TOO_MANY_REQUESTS", "message": "Too many requests. Try again in 30 s."},
             },
         )
+
+
+async def test_a_key_past_its_limit_does_not_slow_another_down(
+    start: Callable[..., Awaitable[Client]],
+) -> None:
+    client = await start(starts_per_minute=1)
+    await _statuses(client, AUTH_URL, 2, **{"x-api-key": WRITE_KEY})
+    assert await _statuses(client, AUTH_URL, 1, **{"x-api-key": STRANGER_KEY}) == [200]
 
 
 async def test_a_key_past_its_limit_still_reads(start: Callable[..., Awaitable[Client]]) -> None:
