@@ -102,6 +102,22 @@ async def test_a_body_that_drips_in_is_refused(port: int, monkeypatch: pytest.Mo
     assert (status, b"must arrive within" in body) == (400, True)
 
 
+async def test_a_body_may_take_longer_than_a_head(port: int) -> None:
+    body = b'{"name": "n", "provider": "stripe"}'
+    head = (
+        f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode())
+    for part in (body[:1], body[1:2], body[2:]):
+        await asyncio.sleep(_HEAD_SECONDS * 0.75)
+        writer.write(part)
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+    writer.close()
+
+
 async def test_a_hundred_dripping_clients_do_not_keep_an_honest_one_waiting(port: int) -> None:
     slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(100)]
     for _, writer in slow:
