@@ -95,7 +95,8 @@ class ConfirmAttempt:
                 for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
                 if other.id != attempt.id
             ]
-            ends = [until for sibling in siblings if (until := may_complete_until(sibling))]
+            # The winner itself too: a connect session can be finished once more while its token lives.
+            ends = [until for other in (attempt, *siblings) if (until := may_complete_until(other))]
             for sibling in siblings:
                 await tx.attempts.close(sibling.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
             identify = self._job(tx, JobKind.IDENTIFY, attempt)

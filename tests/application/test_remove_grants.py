@@ -247,3 +247,17 @@ async def test_deleting_a_failed_reauthorization_removes_the_old_grant(world: Wo
     assert (await world.connection(connection.id)).status is ERROR
     await world.delete(connection.id)
     assert world.grants() == set()
+
+
+async def test_a_session_finished_twice_leaves_one_grant_after_its_hour(world: World) -> None:
+    created = await world.create()
+    session = await world.open_session(created.connection_id)
+    await world.finish_session(session)
+    await world.report(created.connection_id)
+    await world.finish_session(session)
+    assert len(world.gateway.stored) == 2
+    await world.work_for(minutes=61)
+    kept = (await world.connection(created.connection_id)).nango_id
+    assert [
+        grant.nango_id for grant in await world.gateway.find_grants({"connection": created.connection_id})
+    ] == [kept]
