@@ -254,6 +254,7 @@ async def test_a_session_finished_twice_leaves_one_grant_after_its_hour(world: W
     session = await world.open_session(created.connection_id)
     await world.finish_session(session)
     await world.report(created.connection_id)
+    await world.work_for(minutes=10)
     await world.finish_session(session)
     assert len(world.gateway.stored) == 2
     await world.work_for(minutes=61)
