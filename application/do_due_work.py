@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from application.resolve_attempt import ResolveAttempt
     from domain.authorization import Attempt
 
-_LIMIT = 20
+_AT_ONCE = 5
+"""Attempts, and as many jobs: no more are taken than are begun at once, so that each has its whole lease."""
+
 _LEASE = timedelta(seconds=60)
 """Longer than one piece of work can take; then somebody else may try it."""
 
@@ -31,7 +34,7 @@ _log = structlog.get_logger()
 
 @frozen
 class DoDueWork:
-    """Take what is due and do it, one after the other; what fails is tried again later."""
+    """Take some of what is due and do it, all at once; what fails is tried again later."""
 
     _store: Store
     _resolve: ResolveAttempt
@@ -47,12 +50,13 @@ class DoDueWork:
             StoreUnavailable: the database is away; the next round may find it back.
 
         """
-        attempts = await self._store.take_due_attempts(limit=_LIMIT, lease=_LEASE)
-        for attempt in attempts:
-            await self._attempt(attempt)
-        jobs = await self._store.take_due_jobs(limit=_LIMIT, lease=_LEASE)
-        for job in jobs:
-            await self._job(job)
+        attempts = await self._store.take_due_attempts(limit=_AT_ONCE, lease=_LEASE)
+        jobs = await self._store.take_due_jobs(limit=_AT_ONCE, lease=_LEASE)
+        async with asyncio.TaskGroup() as tasks:
+            for attempt in attempts:
+                tasks.create_task(self._attempt(attempt))
+            for job in jobs:
+                tasks.create_task(self._job(job))
         return len(attempts) + len(jobs)
 
     async def _attempt(self, attempt: Attempt) -> None:
@@ -78,10 +82,19 @@ class DoDueWork:
                 code=problem.code,
                 problem=str(problem),
             )
-            await later(job)
+            await self._postpone(job, later)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("job postponed", job=job.id, kind=job.kind, connection=job.connection_id)
+            await self._postpone(job, later)
+
+    async def _postpone(self, job: Job, later: Callable[[Job], Awaitable[None]]) -> None:
+        try:
             await later(job)
+        except DomainError as problem:
+            # As with attempts, the lease runs out by itself.
+            _log.warning("job not postponed", job=job.id, code=problem.code, problem=str(problem))
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("job not postponed", job=job.id)
 
     def _doing(
         self, kind: JobKind
