@@ -21,7 +21,7 @@ from entrypoints.process import listen, own_number, settle
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from entrypoints.settings import Settings
 
@@ -86,26 +86,26 @@ async def serve(
 
 
 async def work(container: Container) -> None:
-    """Do the worker's rounds until cancelled; an absent database or Nango only delays them."""
-    do_due_work, store = container.do_due_work(), container.store()
-    schedule_checks, sweep_grants = container.schedule_checks(), container.sweep_grants()
-    loop = asyncio.get_running_loop()
-    swept_at = float("-inf")
+    """Do the worker's rounds until cancelled; none waits for another, as a walk through Nango may be long."""
+    store = container.store()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_repeat("due work", container.do_due_work(), pause=_PAUSE))
+        tasks.create_task(_repeat("scheduled checks", container.schedule_checks(), pause=_PAUSE))
+        tasks.create_task(_repeat("sweep", container.sweep_grants(), pause=_PAUSE))
+        tasks.create_task(_repeat("housekeeping", store.sweep, pause=_HOUSEKEEPING))
+
+
+async def _repeat(name: str, do_round: Callable[[], Awaitable[int | None]], *, pause: float) -> None:
+    """Do one kind of rounds, without a pause after one with work; an absent database or Nango only delays."""
     while True:
-        due = 0
+        wait = _PAUSE
         try:
-            due = await do_due_work()
-            await schedule_checks()
-            await sweep_grants()
-            if loop.time() - swept_at >= _HOUSEKEEPING:
-                await store.sweep()
-                swept_at = loop.time()
+            wait = 0 if await do_round() else pause
         except DomainError as problem:
-            _log.warning("worker round failed", code=problem.code, problem=str(problem))
-        except Exception:  # noqa: BLE001 - a bug in one piece of work must not end all the others
-            _log.exception("worker round failed")
-        if not due:
-            await asyncio.sleep(_PAUSE)
+            _log.warning("worker round failed", work=name, code=problem.code, problem=str(problem))
+        except Exception:  # noqa: BLE001 - a bug in one kind of work must not end all the others
+            _log.exception("worker round failed", work=name)
+        await asyncio.sleep(wait)
 
 
 async def work_until(settings: Settings, stop: asyncio.Event) -> None:

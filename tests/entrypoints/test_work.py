@@ -1,0 +1,130 @@
+"""The worker's kinds of rounds, each of which goes on whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.memory.store import MemoryStore
+from domain.errors import GatewayUnavailable, StoreUnavailable
+from entrypoints import service
+from entrypoints.container import compose
+from entrypoints.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Round = Callable[[], Awaitable[int]]
+
+SETTINGS = Settings(
+    public_url="https://connections.example.com", redirect_origins=frozenset({"https://app.example.com"})
+)
+KINDS = ["do_due_work", "schedule_checks", "sweep_grants", "housekeeping"]
+
+
+class Work:
+    """A worker that counts its rounds, and does in one kind of them what a test wants."""
+
+    def __init__(self, kind: str, special: Round) -> None:
+        self.rounds: Counter[str] = Counter()
+        self._rounds = {each: self._counting(each, special if each == kind else None) for each in KINDS}
+        container = compose(SETTINGS, pool=None, session=None)
+        container.do_due_work.override(self._rounds["do_due_work"])
+        container.schedule_checks.override(self._rounds["schedule_checks"])
+        container.sweep_grants.override(self._rounds["sweep_grants"])
+        container.store.override(_Swept(self._rounds["housekeeping"]))
+        self.task = asyncio.ensure_future(service.work(container))
+
+    def _counting(self, kind: str, special: Round | None) -> Round:
+        async def do_round() -> int:
+            self.rounds[kind] += 1
+            return await special() if special else 0
+
+        return do_round
+
+    async def until(self, **rounds: int) -> None:
+        async with asyncio.timeout(5):
+            while any(self.rounds[kind] < count for kind, count in rounds.items()):  # noqa: ASYNC110 - a count
+                await asyncio.sleep(0.005)
+
+    async def end(self) -> None:
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
+
+class _Swept(MemoryStore):
+    def __init__(self, do_round: Round) -> None:
+        super().__init__()
+        self._do_round = do_round
+
+    async def sweep(self) -> None:
+        await self._do_round()
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_PAUSE", 0.01)
+
+
+def others(kind: str) -> dict[str, int]:
+    # Housekeeping comes once in ten minutes.
+    return {each: 1 if each == "housekeeping" else 3 for each in KINDS if each != kind}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_none_waits_for_another(kind: str) -> None:
+    work = Work(kind, asyncio.Event().wait)
+    await work.until(**others(kind), **{kind: 1})
+    await work.end()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("problem", "level"),
+    [(StoreUnavailable(), "warning"), (GatewayUnavailable(), "warning"), (RuntimeError("a bug"), "error")],
+    ids=lambda value: type(value).__name__,
+)
+async def test_one_that_fails_is_told_and_stops_neither_itself_nor_another(
+    kind: str, problem: Exception, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> int:
+        raise problem
+
+    with capture_logs() as logs:
+        work = Work(kind, fails)
+        await work.until(**others(kind), **{kind: 3})
+        await work.end()
+    assert {(log["event"], log["log_level"]) for log in logs} == {("worker round failed", level)}
+    assert len({log["work"] for log in logs}) == 1
+
+
+async def test_a_round_that_had_work_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_PAUSE", 60)
+
+    async def busy() -> int:
+        return 1
+
+    work = Work("do_due_work", busy)
+    await work.until(do_due_work=10)
+    await work.end()
+
+
+async def test_the_end_of_the_worker_is_the_end_of_all_it_does() -> None:
+    ended = asyncio.Event()
+
+    async def walk() -> int:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return 0
+
+    work = Work("sweep_grants", walk)
+    await work.until(sweep_grants=1)
+    await work.end()
+    assert ended.is_set()
