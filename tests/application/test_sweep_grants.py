@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -14,7 +16,11 @@ from domain.authorization import Grant, Outcome
 from domain.connection import ACTIVE, DISCONNECTED, ERROR, PENDING, Connection
 from domain.errors import GatewayTimeout, GatewayUnavailable
 from tests.application.watch import WatchWorld
-from tests.application.world import COMPANY, nango_id
+from tests.application.world import COMPANY, NOON, nango_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
 
 MINUTE = timedelta(minutes=1)
 
@@ -54,6 +60,68 @@ async def test_one_process_walks_in_each_interval(world: WatchWorld) -> None:
             await process.service.sweep_grants()
         await world.later(minutes=1)
     assert world.gateway.calls["grants"] == 3
+
+
+async def test_who_walked_last_walks_next_so_that_two_walks_are_two_intervals(world: WatchWorld) -> None:
+    gone, _ = await many(world, 2)
+    world.gateway.forget(nango_id(gone))
+    workers = [world, *(world.another_worker() for _ in range(3))]
+    for second in range(62):
+        for worker in workers if second < 30 else reversed(workers):
+            await worker.service.sweep_grants()
+        await world.later(seconds=1)
+    assert looks(world) == [gone.id]
+
+
+async def test_another_walks_when_who_walked_last_is_gone(world: WatchWorld) -> None:
+    other = world.another_worker()
+    await world.service.sweep_grants()
+    for _ in range(150):
+        await other.service.sweep_grants()
+        await world.later(seconds=1)
+    assert world.gateway.calls["grants"] == 2
+
+
+async def test_walks_far_apart_do_not_confirm_each_other(world: WatchWorld) -> None:
+    gone, _ = await many(world, 2)
+    world.gateway.forget(nango_id(gone))
+    await walk(world)
+    await world.later(minutes=5)
+    await walk(world)
+    assert looks(world) == []
+    await walk(world)
+    assert looks(world) == [gone.id]
+
+
+async def test_large_environments_are_walked_through_at_a_bounded_rate() -> None:
+    """However many processes walk at once: Nango allows 200 calls a minute for everything."""
+    world = WatchWorld(sweep=timedelta(seconds=1))
+    read_at: list[float] = []
+    gateway = Large(world.now, read_at)
+    workers = [world.another_worker(gateway) for _ in range(3)]
+
+    async def work(worker: WatchWorld) -> None:
+        while world.now() < NOON + timedelta(minutes=10):
+            await worker.service.sweep_grants()
+            await world.later(seconds=1)
+
+    await asyncio.gather(*(work(worker) for worker in workers))
+    busiest = max(sum(start <= at < start + 60 for at in read_at) for start in read_at)
+    assert 10 <= busiest <= 25
+
+
+class Large(MemoryGateway):
+    """A Nango with 30,000 connections that are none of ours."""
+
+    def __init__(self, clock: Callable[[], datetime], read_at: list[float]) -> None:
+        super().__init__(clock=clock)
+        self._read_at = read_at
+
+    async def grants(self) -> AsyncIterator[Sequence[Grant]]:
+        for number in range(30):
+            self._read_at.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(0.5)
+            yield [Grant(integration="slack", nango_id=f"{number}", tags={})] * 1000
 
 
 async def test_an_interval_of_nothing_switches_it_off() -> None:
