@@ -32,6 +32,11 @@ ACTOR = "worker"
 PATIENCE = timedelta(seconds=45)
 """Longer than an import and its probe can take: then the worker finishes what a crash left."""
 
+TRIES = 10
+"""How often the worker asks for an interrupted import, over two and a half hours, before it gives it up."""
+
+_LONGEST_WAIT = timedelta(minutes=30)
+
 
 @frozen
 class CreateApiKeyConnection:
@@ -158,7 +163,11 @@ class CreateApiKeyConnection:
 
 @frozen
 class FinishImport:
-    """Does an IMPORT job: an import that a crash interrupted is completed if Nango has it, else forgotten."""
+    """Does an IMPORT job: an import that a crash interrupted is completed if Nango has it, else forgotten.
+
+    So is one of which nothing can be found out: the provider's description may be gone, or the credentials be
+    such that Nango can never use them.
+    """
 
     _store: Store
     _ids: Ids
@@ -186,9 +195,14 @@ class FinishImport:
             await activate_import(self._store, connection, verdict, by=ACTOR, intent=job)
 
     async def later(self, job: Job) -> None:
-        """Try again in a minute."""
+        """Try again with a growing delay, a few times; then leave nothing of it."""
         async with self._store.begin() as tx:
-            await tx.jobs.reschedule(job.id, tx.now + timedelta(minutes=1))
+            if job.tries + 1 < TRIES:
+                wait = min(timedelta(minutes=1) * (1 << job.tries), _LONGEST_WAIT)
+                await tx.jobs.reschedule(job.id, tx.now + wait)
+                return
+            connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
+        await discard_import(self._store, self._ids, self._remove, connection, by=ACTOR, intent=job)
 
 
 def nango_id_of(connection: Connection) -> str:

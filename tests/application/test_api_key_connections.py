@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from application.create_api_key_connection import _Wanted
+from application.create_api_key_connection import TRIES, _Wanted
 from application.import_credentials import api_key_of
 from application.ports import ConnectionFilter, JobKind, ProviderAnswer
 from domain.connection import ACTIVE, ERROR
 from domain.errors import (
     ConnectionNotFound,
     CredentialsRefused,
+    CredentialsUnusable,
     DomainError,
     GatewayNonsense,
     GatewayTimeout,
@@ -336,8 +337,21 @@ async def test_the_worker_waits_for_a_provider_in_trouble(
     await world.work_for(minutes=5)
     assert [job.kind for job in world.owed()] == [JobKind.IMPORT]
     world.gateway.answer = ProviderAnswer(status=200, body={})
-    await world.work_for(minutes=2)
+    await world.work_for(minutes=5)
     assert len(await world.connections()) == 1
+
+
+async def test_the_worker_gives_up_what_can_never_be_tried(
+    world: WatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dies_after(world, "call_provider", monkeypatch)
+    world.gateway.fail_with(CredentialsUnusable("Backing off."), ["call_provider"], times=None)
+    await world.work_for(hours=2)
+    assert [job.kind for job in world.owed()] == [JobKind.IMPORT]
+    tried = world.gateway.calls["call_provider"]
+    await world.work_for(hours=1)
+    assert await nothing_is_left(world)
+    assert tried < world.gateway.calls["call_provider"] <= TRIES + 1
 
 
 async def test_the_worker_leaves_alone_what_is_still_being_tried(world: WatchWorld) -> None:
