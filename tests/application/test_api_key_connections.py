@@ -452,6 +452,23 @@ async def test_no_credential_is_in_the_repr_of_what_holds_it() -> None:
     assert KEY not in repr(wanted)
 
 
+async def test_nangos_own_trouble_with_a_key_is_not_the_providers_word(world: WatchWorld) -> None:
+    connection = await world.connection((await world.by_key()).connection_id)
+    world.gateway.fail_with(CredentialsUnusable("Nango has a problem"), ["call_provider"], times=None)
+    with pytest.raises(CredentialsUnusable):
+        await world.verify(connection.id)
+    assert await world.connection(connection.id) == connection
+
+
+async def test_a_key_that_was_given_up_meanwhile_does_not_come_back(world: WatchWorld) -> None:
+    creating, imported = await world.catch("import_credentials", world.by_key(), after=False)
+    await world.work_for(minutes=2)
+    imported.set()
+    with pytest.raises(ConnectionNotFound):
+        await creating
+    assert await world.connections() == []
+
+
 async def test_a_revoked_key_is_an_error_and_not_refreshable(world: WatchWorld) -> None:
     connection = await world.connection((await world.by_key()).connection_id)
     world.refuse(connection)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory.store import MemoryStore
+from application.create_connection import ConnectionCreated
 from domain.connection import ACTIVE, PENDING
 from domain.errors import GatewayUnavailable, IdempotencyKeyReused, InvalidInput, TooManyAttempts
 from tests.application.world import APP, World, state_of
@@ -146,6 +147,25 @@ async def test_the_key_and_the_state_are_not_kept(world: World) -> None:
     kept = repr(world.store._state)
     assert KEY not in kept
     assert state_of(created.oauth_url) not in kept
+
+
+async def test_at_the_same_time_too_a_key_is_good_for_one_request(world: World) -> None:
+    first, second = await asyncio.gather(
+        world.create(name="One", key="k"), world.create(name="Two", key="k"), return_exceptions=True
+    )
+    assert isinstance(first, ConnectionCreated)
+    assert isinstance(second, IdempotencyKeyReused)
+
+
+async def test_at_the_same_time_too_keys_are_a_companys_own(world: World) -> None:
+    mine, theirs = await asyncio.gather(world.create(key="k"), world.create(key="k", company="rival"))
+    assert mine.connection_id != theirs.connection_id
+
+
+async def test_a_fingerprint_tells_nothing_of_the_request_without_the_key(world: World) -> None:
+    await world.create(key="one")
+    await world.create(key="two")
+    assert len({record.fingerprint for record, _ in world.store._state.records.values()}) == 2
 
 
 async def test_repetitions_at_the_same_time_share_one_connection(world: World) -> None:

@@ -176,8 +176,10 @@ async def test_an_unforeseen_end_is_told_as_an_interruption(processes: Processes
     work.go_on.set()
     with pytest.raises(RuntimeError):
         await first
+    ended = asyncio.get_running_loop().time()
     with pytest.raises(Unavailable, match="interrupted"):
         await second
+    assert asyncio.get_running_loop().time() < ended + 1
 
 
 async def test_refreshing_and_verifying_are_two_flights(processes: Processes) -> None:

@@ -303,6 +303,7 @@ async def test_who_has_too_many_is_told_when_the_first_of_them_ends(world: World
 async def test_too_many_open_attempts_of_a_company_are_refused_and_leave_no_connection(world: World) -> None:
     other = await world.auth_url("slack")
     async with world.store.begin() as tx:
+        await tx.connections.get(COMPANY, other.connection_id, lock=True)
         for n in range(OPEN_PER_COMPANY):
             await tx.attempts.add(_attempt(n, other.connection_id))
     with pytest.raises(TooManyAttempts):

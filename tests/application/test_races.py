@@ -7,7 +7,7 @@ import asyncio
 import attrs
 import pytest
 
-from domain.connection import ACTIVE, DISCONNECTED, PENDING
+from domain.connection import ACTIVE, DISCONNECTED, ERROR, PENDING
 from domain.errors import ConnectionNotFound, GatewayTimeout
 from tests.application.world import World, nango_id
 
@@ -100,6 +100,17 @@ async def test_a_sibling_need_not_wait_for_a_claim_that_is_a_minute_old(world: W
     await world.come_back(first.url)
     await world.later(seconds=60)
     assert (await world.come_back(second.url)).outcome == "succeeded"
+
+
+async def test_a_claim_that_is_given_up_after_a_siblings_failure_just_ends(world: World) -> None:
+    first, second = await world.auth_url(), await world.auth_url()
+    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
+    await world.come_back(first.url)
+    await world.later(seconds=60)
+    await world.deny(second.url)
+    await world.work_for(minutes=10)
+    assert [attempt.outcome for attempt in await world.attempts(first.connection_id)] == ["failed", "failed"]
+    assert (await world.connection(first.connection_id)).status is ERROR
 
 
 @pytest.mark.parametrize("condition", ["in_error", "expired", "disconnected"])

@@ -61,6 +61,16 @@ async def test_the_worker_looks_after_twenty_seconds_and_finds_the_success(world
     assert (await world.connection(connection_id)).status is ACTIVE
 
 
+async def test_a_relay_that_nango_ends_after_a_minute_is_a_success(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
+    await world.come_back(started.url)
+    await world.work_for(minutes=1)
+    await world.nango_finishes(started.url)
+    await world.work_for(minutes=3)
+    assert (await world.connection(started.connection_id)).status is ACTIVE
+
+
 async def test_a_reload_while_the_outcome_is_open_is_not_relayed_and_gets_it_later(world: World) -> None:
     _, url = await _timed_out(world)
     await world.nango_finishes(url)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from application.report_authorization import LookBudget
 from domain.connection import ACTIVE, PENDING
 from domain.errors import ConnectionNotFound, GatewayUnavailable
 from tests.application.world import APP, World
@@ -149,6 +150,13 @@ async def test_one_connections_looks_are_not_anothers(world: World) -> None:
         await world.report(first)
     await world.report(second)
     assert world.gateway.calls["find_grants"] == 4
+
+
+def test_the_looks_of_many_connections_do_not_fill_the_memory() -> None:
+    budget = LookBudget(lambda: 0.0)
+    for number in range(10_050):
+        assert budget.spend(f"connection {number}")
+    assert len(budget._spent) <= 10_000
 
 
 async def test_what_comes_back_through_the_relay_needs_no_look(world: World) -> None:

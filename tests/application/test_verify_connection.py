@@ -99,6 +99,25 @@ async def test_another_account_than_before_is_recorded(world: World) -> None:
     assert (await world.history(connection.id))[-1] == "account_changed"
 
 
+async def test_a_refusal_from_before_a_refresh_is_out_of_date(world: World) -> None:
+    connection = await world.authorize()
+    await world.later(minutes=1)
+    world.refuse(connection)
+    looking, refused = await world.catch("call_provider", world.verify(connection.id))
+    world.accept(connection)
+    await world.refresh(connection.id)
+    refused.set()
+    assert (await looking).healthy
+
+
+async def test_while_a_connection_is_authorized_again_nobody_looks_at_it(world: World) -> None:
+    connection = await world.in_error()
+    await world.reauthorize(connection.id)
+    before = world.gateway.calls["has_grant"]
+    assert not (await world.verify(connection.id)).healthy
+    assert world.gateway.calls["has_grant"] == before
+
+
 # ── trouble that is not the connection's ──────────────────────────────────────────────────────────────
 
 

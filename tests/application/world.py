@@ -10,18 +10,19 @@ from urllib.parse import parse_qs, urlsplit
 
 from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.gateway import MemoryGateway
-from adapters.memory.store import MemoryStore
 from application.authorizations import hash_state
 from application.ports import ConnectionFilter, ProviderAnswer
 from domain.connection import DISCONNECTED, ERROR, EXPIRED, Connection
 from domain.errors import RefreshRefused
 from domain.redirect import RedirectUrl
+from tests.application.locked_store import LockedStore
 from tests.application.service import SETTINGS, Service
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
     from adapters.memory.script import Gate
+    from adapters.memory.store import MemoryStore
     from application.authorizations import AuthorizationResult, AuthorizationStarted
     from application.create_connection import ConnectionCreated
     from application.ports import Session
@@ -48,7 +49,7 @@ class World:
         gateway: MemoryGateway | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self.store = store or MemoryStore(self.now)
+        self.store = store or LockedStore(self.now)
         self.gateway = gateway or MemoryGateway(callback_url=nango_callback, clock=self.now)
         self.api_keys = MemoryApiKeys(self.now)
         self.service = Service(
