@@ -33,8 +33,9 @@ class Promise:
 
     def became(self, status: str, fact: str | None = None) -> None:
         """Note an acknowledged change."""
-        self.statuses = {status}
-        self.undecided = False
+        # A new link ends no callback that is under way; a success, a delete and a disconnect end them all.
+        self.undecided &= status == "pending"
+        self.statuses = {status, *(STANDING if self.undecided else ())}
         if fact is not None:
             self.facts[fact] += 1
 

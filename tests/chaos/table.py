@@ -9,6 +9,7 @@ from attrs import frozen
 from tests.chaos.crashes import CORE, ENDPOINTS
 from tests.chaos.crashing import crash_points
 from tests.chaos.killing import backends_terminated, postgres_killed, sigkill, sigterm
+from tests.chaos.model import model
 from tests.chaos.outages import commits_dropped, nango_blackholed, nango_troubled, postgres_blackholed
 from tests.chaos.racing import auth_urls, completions, endings, refreshes
 
@@ -49,4 +50,5 @@ ROWS: Sequence[Row] = (
     Row(nango_blackholed, {"seconds": 4, "relays": False}, {"seconds": 60, "relays": True}),
     Row(postgres_blackholed, None, {}),
     Row(sigterm, {"times": 2}, {"times": 20}),
+    Row(model, None, {"examples": 2000}),
 )
