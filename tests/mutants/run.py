@@ -113,11 +113,17 @@ def _write(file: Path, source: str) -> None:
 def main(words: Sequence[str]) -> int:
     """Try the mutants whose guard or file holds all of these words; give the exit status.
 
-    With `--quick` a mutant has only its own tests to get past, and who does is not written down.
+    With `--quick` a mutant has only its own tests to get past, and who does is not written down; `--rest`
+    leaves out what was noticed before.
     """
-    quick = "--quick" in words
-    words = [word for word in words if word != "--quick"]
-    mutants = [each for each in read_mutants() if all(word in f"{each.file} {each.guard}" for word in words)]
+    quick, rest = "--quick" in words, "--rest" in words
+    words = [word for word in words if not word.startswith("--")]
+    before = _noticed_before() if rest else {}
+    mutants = [
+        each
+        for each in read_mutants()
+        if all(word in f"{each.file} {each.guard}" for word in words) and each.guard not in before
+    ]
     with tempfile.TemporaryDirectory(prefix="connections-mutants-") as directory:
         trees = [_copy(Path(directory) / str(number)) for number in range(LANES)]
         failing = trees[0].run(sorted({test for mutant in mutants for test in mutant.tests}))
@@ -154,7 +160,7 @@ def _copy(root: Path) -> Tree:
 
 
 def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -> Iterator[Result]:
-    last = {each["guard"]: [each["by"]] for each in _read() if each["by"] is not None}
+    before = _noticed_before()
     free: queue.SimpleQueue[Tree] = queue.SimpleQueue()
     for tree in trees:
         free.put(tree)
@@ -163,7 +169,7 @@ def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -
         tree = free.get()
         try:
             # What noticed last time most likely does again, and at once.
-            attempts = [last.get(mutant.guard), mutant.tests, None if quick else EVERYTHING]
+            attempts = [before.get(mutant.guard), mutant.tests, None if quick else EVERYTHING]
             by = tree.without(mutant, [tests for tests in attempts if tests])
         except (ValueError, RuntimeError) as problem:
             print(f"? {mutant.guard}: {problem}", flush=True)  # noqa: T201
@@ -175,6 +181,10 @@ def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -
 
     with ThreadPoolExecutor(len(trees)) as lanes:
         yield from (result for result in lanes.map(attempt, mutants) if result is not None)
+
+
+def _noticed_before() -> dict[str, list[str]]:
+    return {each["guard"]: [each["by"]] for each in _read() if each["by"] is not None}
 
 
 def _read() -> list[dict[str, Any]]:
