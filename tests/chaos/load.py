@@ -168,8 +168,8 @@ class User:
             assert decision == "authorize", told
             promise.became("active", "authorized")
         elif decision == "deny" and told["error"] == "access_denied":
-            promise.statuses = {"error", "expired", "disconnected"}
-            promise.undecided = False
+            # An earlier callback that was never answered may still end well: a failure leaves its siblings open.
+            promise.statuses = {"error", "expired", "disconnected", *(STANDING if promise.undecided else ())}
             promise.facts["authorization_failed"] += 1
         else:
             # The link was superseded by a later one, or its time was over: the reader knows better than we.
