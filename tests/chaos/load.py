@@ -168,7 +168,7 @@ class User:
             assert decision == "authorize", told
             promise.became("active", "authorized")
         elif decision == "deny" and told["error"] == "access_denied":
-            # An earlier callback that was never answered may still end well: a failure leaves its siblings open.
+            # An earlier callback that was never answered may still end well: a failure leaves siblings open.
             promise.statuses = {"error", "expired", "disconnected", *(STANDING if promise.undecided else ())}
             promise.facts["authorization_failed"] += 1
         else:
