@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import pytest
 from adapters.postgres import store as store_module
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.store import PostgresStore
+from application.ports import Job, JobKind
 from domain.authorization import KEPT, Outcome
 from tests.contract.postgres_rows import make_older
 from tests.contract.store.api_keys import ApiKeysContract
@@ -49,3 +51,25 @@ async def test_a_sweep_forgets_more_than_one_statement_takes(
     await store.sweep()
 
     assert await postgres_pool.fetchval("SELECT count(*) FROM attempts") == 0
+
+
+async def test_a_worker_leaves_alone_what_another_one_is_taking(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    await tried(store, connection)
+    async with store.begin() as tx:
+        await tx.jobs.add(
+            Job(
+                id="job",
+                kind=JobKind.IDENTIFY,
+                company_id=connection.company_id,
+                connection_id=connection.id,
+                due_at=tx.now,
+            )
+        )
+    async with postgres_pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM attempts FOR UPDATE")
+        await other.execute("SELECT FROM jobs FOR UPDATE")
+        # Neither waits for the other one's locks, nor takes what is his.
+        assert not await store.take_due_attempts(limit=10, lease=timedelta(minutes=1))
+        assert not await store.take_due_jobs(limit=10, lease=timedelta(minutes=1))

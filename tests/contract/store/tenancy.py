@@ -9,7 +9,7 @@ import pytest
 
 from application.ports import ConnectionFilter, IdempotencyRecord
 from domain.errors import ConcurrentChange, ConnectionNotFound
-from tests.contract.store.base import ACME, RIVAL, StoreRules, authorized, born, tried
+from tests.contract.store.base import ACME, RIVAL, StoreRules, authorized, born, stepped, tried
 
 if TYPE_CHECKING:
     from application.ports import Store
@@ -61,6 +61,16 @@ class TenancyRules(StoreRules):
 
         assert not (await store.events(RIVAL, None, limit=10, cursor=None)).items
 
+    async def test_the_feed_after_a_cursor(self, store: Store) -> None:
+        ours = await born(store)
+        cursor = (await store.events(ACME, None, limit=10, cursor=None)).next_cursor
+        await born(store, company_id=RIVAL)
+        again = await stepped(store, ours, "update", name="Other", metadata=None)
+
+        page = await store.events(ACME, None, limit=10, cursor=cursor)
+
+        assert [(event.connection_id, event.version) for event in page.items] == [(ours.id, again.version)]
+
     async def test_the_attempts_of_a_connection(self, store: Store) -> None:
         connection = await born(store)
         await tried(store, connection)
@@ -91,6 +101,20 @@ class TenancyRules(StoreRules):
                     key_hash=b"key", fingerprint=b"f", connection_id=connection.id, salt=b"s"
                 )
                 assert await tx.idempotency.put(company_id, record) is None
+
+    async def test_asking_for_an_idempotency_key(self, store: Store) -> None:
+        records = {}
+        for company_id in (RIVAL, ACME):
+            connection = await born(store, company_id=company_id)
+            records[company_id] = IdempotencyRecord(
+                key_hash=b"key", fingerprint=b"f", connection_id=connection.id, salt=b"s"
+            )
+            async with store.begin() as tx:
+                await tx.idempotency.put(company_id, records[company_id])
+
+        async with store.begin() as tx:
+            for company_id, record in records.items():
+                assert await tx.idempotency.put(company_id, record) == record
 
     async def test_answering_and_forgetting_an_idempotency_key(self, store: Store) -> None:
         connection = await born(store)

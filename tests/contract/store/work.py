@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from application.ports import FlightKind, IdempotencyRecord, Job, JobKind
+from application.ports import Flight, FlightKind, IdempotencyRecord, Job, JobKind
 from domain.errors import ConnectionNotFound
 from tests.contract.store.base import ACME, RIVAL, StoreRules, a_birth, born, together, undone
 
@@ -225,6 +225,21 @@ class FlightRules(StoreRules):
         seen = await store.flight(first.id)
         assert seen is not None
         assert seen.outcome == "refreshed"
+
+    async def test_who_comes_after_a_landing_joins_the_next_flight(self, store: Store) -> None:
+        connection = await born(store)
+        first, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
+        await store.land(first.id, "refreshed")
+        second, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
+
+        assert await store.board(ACME, connection.id, REFRESH, lease=MINUTE) == (second, False)
+
+    async def test_a_flight_lands_once(self, store: Store) -> None:
+        flight, _ = await store.board(ACME, (await born(store)).id, REFRESH, lease=MINUTE)
+        await store.land(flight.id, "refreshed")
+        await store.land(flight.id, "refused")
+
+        assert await store.flight(flight.id) == Flight(id=flight.id, outcome="refreshed")
 
     async def test_a_flight_that_crashed_is_replaced_when_its_lease_is_over(
         self, store: Store, age: Age
