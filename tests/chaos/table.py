@@ -38,7 +38,7 @@ class Row:
 
 ROWS: Sequence[Row] = (
     Row(sigkill, {"requests": 1000}, {"requests": 20_000}),
-    Row(crash_points, {"only": {name: ENDPOINTS[name] for name in CORE}, "every": 3}, {}),
+    Row(crash_points, {"only": {name: ENDPOINTS[name] for name in CORE}, "every": 4}, {}),
     Row(auth_urls, {"times": 3}, {"times": 50}),
     Row(endings, {"times": 10}, {"times": 50}),
     Row(refreshes, {"times": 1}, {"times": 50}),
@@ -49,6 +49,6 @@ ROWS: Sequence[Row] = (
     Row(nango_troubled, {"seconds": 3}, {"seconds": 300}),
     Row(nango_blackholed, {"seconds": 4, "relays": False}, {"seconds": 60, "relays": True}),
     Row(postgres_blackholed, None, {}),
-    Row(sigterm, {"times": 2}, {"times": 20}),
+    Row(sigterm, {"times": 1}, {"times": 20}),
     Row(model, None, {"examples": 2000}),
 )

@@ -8,7 +8,7 @@ from tests.chaos.model import Machine
 
 TestModel = Machine.TestCase
 TestModel.settings = settings(
-    max_examples=10,
+    max_examples=20,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,

@@ -18,5 +18,9 @@ SEED = 1
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS if row.short is not None])
 async def test_what_was_promised_holds_when(deployment: Cluster, row: Row) -> None:
-    async with scene(deployment, SEED) as played:
-        assert await row.play(played, **(row.short or {}))
+    try:
+        async with scene(deployment, SEED) as played:
+            assert await row.play(played, **(row.short or {}))
+    except Exception as problem:
+        problem.add_note(f"Repeat it with: python -m tests.chaos --short --seed {SEED} {row.name}")
+        raise
