@@ -152,7 +152,12 @@ class User:
     async def _come_back(self, visit: _Return) -> None:
         answer = await self._open(visit.callback)
         if answer is not None and answer.status == 303:
-            self._came_back(visit.promise, result_in(answer.location), visit.decision)
+            if visit.at:
+                # How it ended at the time; what has become of the connection since, the next read knows.
+                waiting = any(other.promise is visit.promise for other in self.unanswered)
+                visit.promise.undecided &= waiting
+            else:
+                self._came_back(visit.promise, result_in(answer.location), visit.decision)
             return
         visit.promise.undecided = True
         visit.promise.may_be(*STANDING)
