@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -277,6 +278,28 @@ async def _fail_on_a_dead_connection(
     async with store.begin():
         await _kill_others(witness)
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("method", ["rows", "row", "run"])
+async def test_what_the_driver_echoes_is_not_told(postgres_pool: Pool, method: str) -> None:
+    canary = "can" + "ary"
+    async with session(postgres_pool) as work:
+        with pytest.raises(InvalidInput) as refused:
+            await getattr(work, method)("SELECT $1::integer", canary)
+
+    told = "".join(traceback.format_exception(refused.value))
+    assert f"'{canary}'" not in told
+
+
+@pytest.mark.parametrize("method", ["rows", "row", "run"])
+async def test_a_statement_that_is_given_up_is_left_alone(postgres_pool: Pool, method: str) -> None:
+    async with session(postgres_pool) as work:
+        asked = asyncio.create_task(getattr(work, method)("SELECT pg_sleep(5)"))
+        await asyncio.sleep(0.1)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+    assert postgres_pool.get_size() == 0
 
 
 async def test_sessions_carry_their_limits(postgres_pool: Pool) -> None:

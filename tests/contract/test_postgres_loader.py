@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from adapters.postgres import loader
 from adapters.postgres.loader import LANES, Loader
 from adapters.postgres.store import PostgresStore
-from domain.errors import ConnectionNotFound, StoreUnavailable
+from domain.errors import ConnectionNotFound, DomainError, InvalidInput, StoreUnavailable
 from tests.contract.store.base import ACME, RIVAL, born, stepped, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pytest
 
     from adapters.postgres.pool import Pool
 
@@ -80,15 +80,16 @@ async def test_no_more_calls_are_under_way_than_there_are_lanes() -> None:
     assert len(slow.calls) == LANES + 1
 
 
-async def test_a_failed_call_fails_those_who_shared_it() -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable(), InvalidInput(("request", "cannot be stored"))])
+async def test_a_failed_call_fails_those_who_shared_it(error: DomainError) -> None:
     slow = _Slow()
-    slow.error = StoreUnavailable()
+    slow.error = error
     slow.gate.set()
     words = Loader(slow)
 
     results = await together(3, lambda n: words.load("x" * n))
 
-    assert [type(result) for result in results] == [StoreUnavailable] * 3
+    assert results == [error] * 3
 
 
 async def test_after_a_failed_call_the_next_one_works() -> None:

@@ -95,6 +95,16 @@ async def test_a_database_that_waits_for_migrations_is_not_ready(empty_database_
         await pool.close()
 
 
+async def test_a_database_behind_this_release_is_not_ready(own_database_url: str) -> None:
+    pool = await open_pool(own_database_url)
+    try:
+        await pool.execute("DELETE FROM schema_migrations WHERE revision = $1", len(shipped()))
+        with pytest.raises(StoreUnavailable):
+            await PostgresStore(pool).ping()
+    finally:
+        await pool.close()
+
+
 async def test_a_release_is_ready_beside_the_one_that_follows_it(own_database_url: str) -> None:
     await migrate(own_database_url, [*shipped(), NEXT])
     pool = await open_pool(own_database_url)

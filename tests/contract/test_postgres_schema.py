@@ -12,7 +12,11 @@ import pytest
 from adapters.postgres.errors import StoreFault
 from adapters.postgres.rows import ConnectionFields
 from adapters.postgres.store import PostgresStore
+from adapters.system.ids import SystemIds
+from application.owed import owe_a_look
+from application.ports import FlightKind
 from domain.connection import TRANSITIONS, TRIGGERS, Connection
+from domain.errors import ConcurrentChange
 from domain.events import EventType
 from domain.history import DERIVED
 from tests.contract.store.base import ACME, RIVAL, a_birth, an_attempt, authorized, born, stepped, tried
@@ -183,6 +187,8 @@ async def test_a_deleted_connection_cannot_be_brought_back(postgres_pool: Pool, 
         {"company_id": ""},
         {"auth_kind": "password"},
         {"status_before_pending": "active"},
+        {"status": "error", "error_message": "x", "status_before_pending": "expired"},
+        {"status": "disconnected", "error_message": "x", "nango_id": "n"},
     ],
 )
 async def test_a_row_that_contradicts_itself_is_refused(store: PostgresStore, wrong: dict[str, Any]) -> None:
@@ -197,6 +203,62 @@ async def test_a_row_that_contradicts_itself_is_refused(store: PostgresStore, wr
 async def _save(store: PostgresStore, change: Change) -> None:
     async with store.begin() as tx:
         await tx.connections.save(change)
+
+
+_OTHER_COMPANY = "UPDATE {} SET company_id = 'rival'"
+_LONELY_EVENT = """
+INSERT INTO events (company_id, connection_id, version, type, at, actor, status, changes)
+VALUES ('acme', 'nobody', 1, 'created', clock(), 'hand', 'pending', '{}')
+"""
+_KEY_ITSELF = """
+INSERT INTO api_keys (company_id, scope, prefix, digest) VALUES ('acme', 'read', 'ck_', 'a key itself')
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        _OTHER_COMPANY.format("attempts"),
+        _OTHER_COMPANY.format("jobs"),
+        _OTHER_COMPANY.format("flights"),
+        _LONELY_EVENT,
+        _KEY_ITSELF,
+        "UPDATE attempts SET state_hash = 'a state'",
+        "UPDATE attempts SET closed_at = clock(), check_at = NULL",
+        "UPDATE attempts SET outcome = 'failed', check_at = NULL",
+        "UPDATE events SET type = 'updated'",
+        "UPDATE events SET status_before = 'pending'",
+    ],
+)
+async def test_a_row_that_means_nothing_is_refused(
+    postgres_pool: Pool, store: PostgresStore, statement: str
+) -> None:
+    connection = await born(store)
+    await tried(store, connection)
+    await store.board(ACME, connection.id, FlightKind.VERIFY, lease=timedelta(minutes=1))
+    async with store.begin() as tx:
+        await owe_a_look(tx, connection, SystemIds(), delay=timedelta())
+
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        await postgres_pool.execute(statement)
+
+
+async def test_a_state_is_one_attempts(store: PostgresStore) -> None:
+    connection = await born(store)
+    attempt = await tried(store, connection)
+
+    with pytest.raises(ConcurrentChange):
+        await tried(store, connection, state_hash=attempt.state_hash)
+
+
+async def test_a_stored_address_that_is_accepted_no_more_is_not_followed(
+    postgres_pool: Pool, store: PostgresStore
+) -> None:
+    attempt = await tried(store, await born(store))
+    await postgres_pool.execute("UPDATE attempts SET redirect_url = 'javascript:alert(1)'")
+
+    async with store.begin() as tx:
+        assert await tx.attempts.get(attempt.id) == attempt
 
 
 async def test_every_foreign_key_begins_with_the_company(postgres_pool: Pool) -> None:
