@@ -24,6 +24,7 @@ from domain.errors import (
     IntegrationMissing,
     InvalidInput,
     ProviderUnavailable,
+    RefreshNotPossible,
 )
 from tests.application.service import catalogue
 from tests.application.watch import KEY, WatchWorld
@@ -473,5 +474,5 @@ async def test_a_revoked_key_is_an_error_and_not_refreshable(world: WatchWorld) 
     connection = await world.connection((await world.by_key()).connection_id)
     world.refuse(connection)
     assert (await world.verify(connection.id)).connection.status is ERROR
-    with pytest.raises(DomainError, match="API key"):
+    with pytest.raises(RefreshNotPossible):
         await world.refresh(connection.id)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
+from application.ports import Job, JobKind
 from domain.connection import DISCONNECTED, ERROR
 from domain.errors import (
     ConnectionNotFound,
@@ -26,6 +27,23 @@ async def _nothing_is_owed(world: World) -> bool:
 
 
 # ── here ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_removal_that_names_the_grant_in_use_removes_nothing(world: World) -> None:
+    connection = await world.authorize()
+    async with world.store.begin() as tx:
+        job = Job(
+            id="mistaken",
+            kind=JobKind.REMOVE,
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            due_at=tx.now,
+            integration=connection.integration,
+            nango_id=connection.nango_id,
+        )
+        await tx.jobs.add(job)
+    await world.work()
+    assert world.grants() == {nango_id(connection)}
 
 
 async def test_a_deleted_connection_is_not_found_and_not_listed(world: World) -> None:

@@ -104,8 +104,10 @@ async def test_a_session_that_a_front_end_completes_is_found_by_the_poll(world: 
 
 async def test_a_session_of_an_active_connection_is_refused(world: World) -> None:
     connection = await world.authorize()
+    before = world.gateway.calls["open_session"]
     with pytest.raises(ActiveConnectionExists):
         await world.open_session(connection.id)
+    assert world.gateway.calls["open_session"] == before
 
 
 @pytest.mark.parametrize("condition", ["in_error", "expired", "disconnected"])

@@ -280,6 +280,22 @@ async def _fail_on_a_dead_connection(
         raise ZeroDivisionError
 
 
+async def test_after_one_connection_broke_the_others_are_made_anew(postgres_pool: Pool) -> None:
+    before = await _two_backends(postgres_pool)
+    with pytest.raises(StoreUnavailable):
+        async with session(postgres_pool) as work:
+            await work.run("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    assert not before & await _two_backends(postgres_pool)
+
+
+async def _two_backends(pool: Pool) -> set[int]:
+    async with session(pool) as one, session(pool) as other:
+        return {
+            row["pid"] for work in (one, other) for row in await work.rows("SELECT pg_backend_pid() AS pid")
+        }
+
+
 @pytest.mark.parametrize("method", ["rows", "row", "run"])
 async def test_what_the_driver_echoes_is_not_told(postgres_pool: Pool, method: str) -> None:
     canary = "can" + "ary"
