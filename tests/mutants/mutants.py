@@ -6,6 +6,7 @@ better ones. `survives` is the reason why no test can notice, or need.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from attrs import field, frozen
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+RESULTS = HERE / "results.json"
 
 
 @frozen(kw_only=True)
@@ -52,3 +54,9 @@ def read_mutants() -> list[Mutant]:
         for told in (tomllib.loads(file.read_text("utf-8")),)
         for each in told["mutant"]
     ]
+
+
+def read_results() -> dict[str, str | None]:
+    """Give the last results: by a guard, the first test that noticed, or None where none did."""
+    results: dict[str, str | None] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    return results

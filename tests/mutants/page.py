@@ -1,17 +1,17 @@
-"""docs/mutants.md, made from the results of a run."""
+"""docs/mutants.md, made from the list and the results of a run."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tests.mutants.mutants import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    Told = Mapping[str, str | None]
+    from tests.mutants.mutants import Mutant
 
 PAGE = ROOT / "docs/mutants.md"
 
@@ -20,36 +20,34 @@ _HEAD = """\
 
 A guard that no test misses is decoration. So each is taken away in turn, by hand-made mutants of the code and
 of the SQL (`tests/mutants/*.toml`), and `make mutants` insists that at least one test fails for each: a test
-that fails, not one that cannot be set up. Text that is no longer found in its file stops `make test`, so that
-the list cannot rot. Whoever adds a guard adds its mutant. `make mutants ONLY="webhook"` tries some of them.
+that fails, not one that cannot be set up. A mutant whose text is no longer found in its file fails
+`make test`, so that the list cannot rot. Whoever adds a guard adds its mutant, and tries it:
+`make mutants ONLY=--rest` tries what is new, `make mutants ONLY="redirect port"` those with these words.
 
-**{noticed} of {all} removed guards are noticed.** What survives is listed at the end with the reason.
+**{noticed} of {all} removed guards are noticed.** The others are at the end, each with the reason.
 This page is written by the run; do not edit it.
 """
 
 
-def page(results: Sequence[Told]) -> str:
+def page(mutants: Sequence[Mutant], results: Mapping[str, str | None]) -> str:
     """Write the page."""
-    noticed = sorted((each for each in results if each["by"] is not None), key=itemgetter("file"))
-    parts = [_HEAD.format(noticed=len(noticed), all=len(results))]
-    for file, each in groupby(noticed, key=itemgetter("file")):
-        rows = [f"| {_cell(result['guard'])} | `{_short(result['by'])}` |" for result in each]
-        parts.append(
-            f"\n## {file}\n| without it | the first test that fails |\n|---|---|\n" + "\n".join(rows) + "\n"
-        )
-    survivors = [each for each in results if each["by"] is None]
-    rows = [
-        f"| `{each['file']}` | {_cell(each['guard'])} | {_cell(each['survives'] or 'no reason is known')} |"
-        for each in survivors
-    ]
-    parts.append(
-        "\n## Survivors\n| where | guard | why no test fails |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    noticed = sorted((each for each in mutants if results.get(each.guard)), key=attrgetter("file"))
+    parts = [_HEAD.format(noticed=len(noticed), all=len(mutants))]
+    for file, each in groupby(noticed, key=attrgetter("file")):
+        rows = ((mutant.guard, f"`{_short(results[mutant.guard])}`") for mutant in each)
+        parts.append(f"\n## {file}\n{_table(('without it', 'the first test that fails'), rows)}")
+    survivors = (
+        (f"`{each.file}`", each.guard, each.survives or "not known: to be mended")
+        for each in mutants
+        if not results.get(each.guard)
     )
+    parts.append(f"\n## Survivors\n{_table(('where', 'without it', 'why no test fails'), survivors)}")
     return "".join(parts)
 
 
-def _cell(text: str | None) -> str:
-    return (text or "").replace("|", "\\|")
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _short(test: str | None) -> str:

@@ -17,20 +17,19 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from attrs import asdict, frozen
+from attrs import frozen
 
-from tests.mutants.mutants import HERE, ROOT, read_mutants
+from tests.mutants.mutants import RESULTS, ROOT, read_mutants, read_results
 from tests.mutants.page import PAGE, page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.mutants.mutants import Mutant
 
-RESULTS = HERE / "results.json"
 LANES = 2
 EVERYTHING = (
     "tests/domain",
@@ -57,10 +56,8 @@ _LAST = re.compile(r"(?s).*^(tests/[^\s\[]+)", re.MULTILINE)
 class Result:
     """What came of a mutant: `by` is the first test that noticed, None where none did."""
 
-    guard: str
-    file: str
+    mutant: Mutant
     by: str | None
-    survives: str | None
 
 
 @frozen
@@ -114,37 +111,40 @@ def main(words: Sequence[str]) -> int:
     """Try the mutants whose guard or file holds all of these words; give the exit status.
 
     With `--quick` a mutant has only its own tests to get past, and who does is not written down; `--rest`
-    leaves out what was noticed before.
+    leaves out what was noticed before, or lives for a known reason.
     """
     quick, rest = "--quick" in words, "--rest" in words
     words = [word for word in words if not word.startswith("--")]
-    before = _noticed_before() if rest else {}
-    mutants = [
-        each
-        for each in read_mutants()
-        if all(word in f"{each.file} {each.guard}" for word in words) and each.guard not in before
-    ]
+    mutants = [each for each in read_mutants() if all(word in f"{each.file} {each.guard}" for word in words)]
+    if rest:
+        results = read_results()
+        mutants = [each for each in mutants if not _is_settled(each, results)]
+    if not mutants:
+        return 0
     with tempfile.TemporaryDirectory(prefix="connections-mutants-") as directory:
         trees = [_copy(Path(directory) / str(number)) for number in range(LANES)]
         failing = trees[0].run(sorted({test for mutant in mutants for test in mutant.tests}))
         if failing is not None:
             print(f"{failing} fails with every guard in place: nothing was tried")  # noqa: T201
             return 1
-        results = []
+        found = []
         for result in _try_all(mutants, trees, quick=quick):
-            results.append(result)
+            found.append(result)
             if result.by is not None or not quick:
                 _write_down(result)
-    return _tell(mutants, results)
+    return _tell(mutants, found)
+
+
+def _is_settled(mutant: Mutant, results: Mapping[str, str | None]) -> bool:
+    return bool(results.get(mutant.guard)) or (mutant.guard in results and mutant.survives is not None)
 
 
 def _write_down(result: Result) -> None:
-    known = {each["guard"]: Result(**each) for each in _read()} | {result.guard: result}
-    ordered = [known[each.guard] for each in read_mutants() if each.guard in known]
-    RESULTS.write_text(
-        json.dumps([asdict(each) for each in ordered], indent=1, ensure_ascii=False) + "\n", "utf-8"
-    )
-    PAGE.write_text(page(_read()), "utf-8")
+    known = read_results() | {result.mutant.guard: result.by}
+    mutants = read_mutants()
+    kept = {each.guard: known[each.guard] for each in mutants if each.guard in known}
+    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    PAGE.write_text(page(mutants, kept), "utf-8")
 
 
 def _copy(root: Path) -> Tree:
@@ -177,30 +177,25 @@ def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -
         finally:
             free.put(tree)
         print(f"{'✗' if by is None else '✓'} {mutant.file}: {mutant.guard}: {by}", flush=True)  # noqa: T201
-        return Result(guard=mutant.guard, file=mutant.file, by=by, survives=mutant.survives)
+        return Result(mutant=mutant, by=by)
 
     with ThreadPoolExecutor(len(trees)) as lanes:
         yield from (result for result in lanes.map(attempt, mutants) if result is not None)
 
 
 def _noticed_before() -> dict[str, list[str]]:
-    return {each["guard"]: [each["by"]] for each in _read() if each["by"] is not None}
-
-
-def _read() -> list[dict[str, Any]]:
-    read: list[dict[str, Any]] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
-    return read
+    return {guard: [by] for guard, by in read_results().items() if by is not None}
 
 
 def _tell(mutants: Sequence[Mutant], results: Sequence[Result]) -> int:
     noticed = [each for each in results if each.by is not None]
-    unexplained = [each for each in results if each.by is None and each.survives is None]
-    needless = [each for each in noticed if each.survives is not None]
+    unexplained = [each.mutant for each in results if each.by is None and each.mutant.survives is None]
+    needless = [each for each in noticed if each.mutant.survives is not None]
     print(f"\n{len(noticed)} of {len(mutants)} removed guards were noticed by a test")  # noqa: T201
     for each in unexplained:
         print(f"  not noticed, for no reason given: {each.guard} ({each.file})")  # noqa: T201
-    for each in needless:
-        print(f"  noticed after all, by {each.by}: {each.guard}")  # noqa: T201
+    for result in needless:
+        print(f"  noticed after all, by {result.by}: {result.mutant.guard}")  # noqa: T201
     return int(bool(unexplained or needless or len(results) < len(mutants)))
 
 
