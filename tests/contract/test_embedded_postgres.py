@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,14 +101,6 @@ async def test_it_listens_on_no_network(directory: Path) -> None:
         assert await _ask(url, "SHOW listen_addresses") == ""
 
 
-def test_a_later_start_is_quick(directory: Path) -> None:
-    with embedded_postgres(directory):
-        pass
-    began = time.monotonic()
-    with embedded_postgres(directory):
-        assert time.monotonic() - began < 1.5
-
-
 async def test_a_second_user_joins_and_the_last_one_out_stops_it(directory: Path) -> None:
     with embedded_postgres(directory) as url:
         process, joined = _user(directory)
@@ -156,3 +147,19 @@ async def test_a_pid_file_that_tells_nothing_is_no_obstacle(directory: Path, lef
 
     with embedded_postgres(directory) as url:
         assert await _ask(url, "SELECT 1") == 1
+
+
+async def test_a_server_that_is_stopped_in_mid_air_is_told_not_replaced(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrypoints.embedded_postgres._LAST_BREATH", 0.2)
+    process, url = _user(directory)
+    postmaster = _postmaster(directory)
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError, match="does not answer"), embedded_postgres(directory):
+            pass
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    assert await _ask(url, "SELECT 1") == 1
+    _end(process, signal.SIGTERM)
