@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -41,7 +42,7 @@ from tests.chaos.mortal import Mortal
 from tests.e2e.journeys import APP, Answer, ask, result_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COMPANIES = ("acme", "globex")
@@ -148,7 +149,6 @@ class Deployment:
 
 async def model(_: object, *, examples: int) -> str:
     """Anything, in any order, against a model: crashes, lost replies, a Nango in trouble, and time."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     much = settings(
         max_examples=examples,
         stateful_step_count=50,
@@ -156,8 +156,23 @@ async def model(_: object, *, examples: int) -> str:
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=much)
+    with silence():
+        await asyncio.to_thread(run_state_machine_as_test, Machine, settings=much)
     return f"nothing against it in {examples:,} runs of up to 50 calls"
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Say nothing of processes that die in the middle of things, until the end."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    asyncios = logging.getLogger("asyncio")
+    level = asyncios.level
+    asyncios.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        asyncios.setLevel(level)
+        structlog.reset_defaults()
 
 
 class Machine(RuleBasedStateMachine):
@@ -165,7 +180,6 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # processes die in the middle of things
         self.runner = asyncio.Runner(loop_factory=VirtualTimeLoop)
         self.ledger = Ledger(uncertain=Counter(dict.fromkeys(COMPANIES, 0)))
         self.urls: dict[str, str] = {}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.chaos.model import Machine
+from tests.chaos.model import Machine, silence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TestModel = Machine.TestCase
 TestModel.settings = settings(
@@ -14,3 +20,9 @@ TestModel.settings = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.fixture(autouse=True)
+def _silent() -> Iterator[None]:
+    with silence():
+        yield

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.loader import load_catalogue
@@ -71,7 +72,10 @@ def test_the_python_example_works_as_the_page_says(folder: Path) -> None:
     run(TRY_OBJECT)
 
 
-async def test_the_check_says_what_the_page_shows(folder: Path, aiohttp_server: AiohttpServer) -> None:
+async def test_the_check_says_what_the_page_shows(
+    folder: Path, aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrypoints.cli.configure_logs", lambda *_: None)  # it is for the whole process
     (folder / "providers").mkdir()
     (folder / "providers/acme.toml").write_text(ACME)
     port = free_port()
@@ -88,5 +92,6 @@ async def test_the_check_says_what_the_page_shows(folder: Path, aiohttp_server: 
         "CONNECTIONS_NANGO_SECRET_KEY": SECRET_KEY,
     }
     arguments = command.removeprefix("$ connections ").split()
-    result = await asyncio.to_thread(CliRunner(env=settings).invoke, main, arguments)
+    with capture_logs():
+        result = await asyncio.to_thread(CliRunner(env=settings).invoke, main, arguments)
     assert (result.exit_code, result.stdout.replace("127.0.0.1", "acme.example")) == (0, shown)

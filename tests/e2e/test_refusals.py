@@ -57,7 +57,9 @@ class Ended:
 
 def here(*arguments: str, **settings: object) -> Ended:
     """Run a command that is expected to end before it starts anything."""
-    done = CliRunner().invoke(main, arguments, env=dict(environment(settings)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("entrypoints.cli.configure_logs", lambda *_: None)  # it is for the whole process
+        done = CliRunner().invoke(main, arguments, env=dict(environment(settings)))
     return Ended(done.exit_code, done.stdout, done.stderr)
 
 
