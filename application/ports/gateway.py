@@ -1,0 +1,178 @@
+"""Nango."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+
+    from domain.authorization import Grant
+    from domain.provider import Identity
+
+
+@frozen(kw_only=True)
+class Session:
+    """A connect session at Nango: `token` lets a browser start a flow for half an hour; the link holds it."""
+
+    token: str = field(repr=False)
+    connect_link: str = field(repr=False)
+    expires_at: datetime
+
+
+@frozen(kw_only=True)
+class Flow:
+    """A flow that Nango began: where to send the browser, and what to give back with the callback.
+
+    `redirect_uri` is where the provider will send the browser: ours where Nango is set up for the relay.
+    """
+
+    authorization_url: str = field(repr=False)
+    redirect_uri: str | None
+    state: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+@frozen(kw_only=True)
+class GrantDetails:
+    """What Nango tells of a connection beside its tags. `token` is the provider's raw answer: never kept."""
+
+    connection_config: Mapping[str, Any]
+    token: Mapping[str, Any] = field(repr=False)
+    expires_at: datetime | None = None
+
+
+@frozen(kw_only=True)
+class ProviderAnswer:
+    """What the provider said to a call through Nango's proxy; `body` is parsed JSON, or None."""
+
+    status: int
+    body: Any
+    retry_after: int | None = None
+
+
+class AuthGateway(Protocol):
+    """Nango: does the OAuth dance and keeps the credentials.
+
+    Every method may raise `GatewayUnavailable` (unreachable, rate limiting), its leaves `GatewayTimeout` (may
+    have taken effect) and `GatewayRefused` (our key), and `GatewayNonsense`.
+    """
+
+    @abstractmethod
+    async def open_session(
+        self,
+        *,
+        integration: str,
+        tags: Mapping[str, str],
+        connection_config: Mapping[str, str],
+        authorization_params: Mapping[str, str],
+        reconnect: str | None,
+    ) -> Session:
+        """Open a connect session; `reconnect` is the Nango id to authorize again.
+
+        Raises:
+            IntegrationMissing: Nango has no such integration.
+            GrantNotFound: the connection to reconnect is gone at Nango.
+
+        """
+
+    @abstractmethod
+    async def start_flow(self, integration: str, session: Session) -> Flow:
+        """Start the OAuth flow as a browser would, without following the redirect."""
+
+    @abstractmethod
+    async def relay_callback(self, query: Sequence[tuple[str, str]], cookie: str) -> None:
+        """Hand the provider's callback to Nango. Its page proves nothing: nothing is returned."""
+
+    @abstractmethod
+    async def find_grants(self, tags: Mapping[str, str]) -> Sequence[Grant]:
+        """Find what Nango has under all of these tags."""
+
+    @abstractmethod
+    async def has_grant(self, integration: str, nango_id: str) -> bool:
+        """Whether Nango still has the connection: its list first, its 404 as the second proof."""
+
+    @abstractmethod
+    async def fetch(self, integration: str, nango_id: str, *, refresh: bool = False) -> GrantDetails:
+        """Fetch a connection; `refresh` forces new credentials. Nango refreshes by itself near expiry.
+
+        Raises:
+            GrantNotFound: gone at Nango.
+            CredentialsUnusable: the provider refused to renew them, or Nango backs off or has given up.
+
+        """
+
+    @abstractmethod
+    async def call_provider(
+        self, integration: str, nango_id: str, identity: Identity, *, base_url: str | None
+    ) -> ProviderAnswer:
+        """Make the identity call through the proxy.
+
+        Raises:
+            GrantNotFound: gone at Nango.
+            CredentialsUnusable: Nango has no usable credentials to call with.
+            ProviderUnavailable: Nango could not reach the provider.
+
+        """
+
+    @abstractmethod
+    async def import_credentials(
+        self,
+        *,
+        integration: str,
+        nango_id: str,
+        credentials: Mapping[str, str],
+        connection_config: Mapping[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Store credentials under an id of ours; the same id again overrides.
+
+        Raises:
+            IntegrationMissing: Nango has no such integration.
+            CredentialsRefused: Nango tried them and the provider refused.
+
+        """
+
+    @abstractmethod
+    async def delete(self, integration: str, nango_id: str) -> None:
+        """Delete a connection at Nango; one that is gone already is fine."""
+
+    @abstractmethod
+    def grants(self) -> AsyncIterator[Sequence[Grant]]:
+        """Walk through everything Nango has, a page at a time."""
+
+    @abstractmethod
+    async def integrations(self) -> Sequence[str]:
+        """Name the integrations of this Nango environment."""
+
+
+@frozen(kw_only=True)
+class Notice:
+    """What a webhook of Nango speaks of: a reason to look, and nothing more.
+
+    `trouble`: it tells of a failure. `well`: it tells that credentials work, which is no news of an active
+    connection.
+    """
+
+    integration: str
+    nango_id: str
+    attempt_id: str | None
+    trouble: bool = False
+    well: bool = False
+
+
+class NoticeReader(Protocol):
+    """Knows genuine webhooks of Nango."""
+
+    @abstractmethod
+    def read(self, body: bytes, signature: str | None) -> Notice | None:
+        """Read a webhook; None where it is of a kind that is no reason to look.
+
+        Raises:
+            WebhookRefused: no key that we have made the signature over exactly these bytes.
+
+        """

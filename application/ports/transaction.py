@@ -1,0 +1,185 @@
+"""What the use cases read and write inside one transaction."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from domain.authorization import Attempt, Outcome
+    from domain.connection import Connection
+    from domain.history import Change
+
+
+class Connections(Protocol):
+    """A company's connections, inside one transaction.
+
+    Those that it does not see (`Connection.visible`) are not found unless asked for as `deleted`.
+    """
+
+    @abstractmethod
+    async def get(
+        self, company_id: str, connection_id: str, *, lock: bool = False, deleted: bool = False
+    ) -> Connection:
+        """Give the connection; `lock` holds its row until the transaction ends.
+
+        Raises:
+            ConnectionNotFound: absent, another company's, or not visible (unless `deleted`).
+
+        """
+
+    @abstractmethod
+    async def find_for_auth_url(self, company_id: str, provider: str) -> Connection | None:
+        """Give the OAuth connection that auth-url addresses, its row locked.
+
+        An active one first, else a pending one, else the most recently updated of the rest.
+        """
+
+    @abstractmethod
+    async def save(self, change: Change) -> bool:
+        """Write the row and its event; a birth inserts, everything else compares and sets on the version.
+
+        Returns:
+            False where a birth meets the company's other pending connection from auth-url for that provider
+            (nothing was written, the transaction goes on); True otherwise.
+
+        Raises:
+            ConcurrentChange: the row is no longer at the version the change starts from, or a restart
+                meets another pending connection from auth-url.
+
+        """
+
+
+class Attempts(Protocol):
+    """Attempts to authorize, inside one transaction."""
+
+    @abstractmethod
+    async def add(self, attempt: Attempt) -> None:
+        """Write a new attempt."""
+
+    @abstractmethod
+    async def get(self, attempt_id: str) -> Attempt | None:
+        """Give an attempt by its id."""
+
+    @abstractmethod
+    async def by_state(self, state_hash: bytes) -> Attempt | None:
+        """Give the attempt whose own state hashes to this."""
+
+    @abstractmethod
+    async def of(self, company_id: str, connection_id: str) -> Sequence[Attempt]:
+        """Give all attempts of a connection, oldest first, closed ones included."""
+
+    @abstractmethod
+    async def count_open(self, company_id: str, connection_id: str) -> tuple[int, int]:
+        """Count the open attempts of (the connection, the whole company)."""
+
+    @abstractmethod
+    async def update(self, attempt: Attempt) -> None:
+        """Write what may change before the end: nango_id, mode, Nango's state and cookie, check_at, checks.
+
+        A closed attempt stays as it is.
+        """
+
+    @abstractmethod
+    async def claim(self, attempt_id: str, *, at: datetime, check_at: datetime) -> Attempt | None:
+        """Use the attempt, once: None where it was claimed, closed or has expired. One statement."""
+
+    @abstractmethod
+    async def release(self, attempt_id: str, *, check_at: datetime) -> None:
+        """Take a claim back whose callback never reached Nango; a closed attempt stays as it is."""
+
+    @abstractmethod
+    async def close(self, attempt_id: str, outcome: Outcome, error: str | None, *, at: datetime) -> bool:
+        """End an open attempt; False where it had ended already (its first outcome stays)."""
+
+
+class JobKind(StrEnum):
+    """What the worker may owe a connection."""
+
+    REMOVE = "remove"
+    IDENTIFY = "identify"
+    IMPORT = "import"
+    RECHECK = "recheck"
+
+
+@frozen(kw_only=True)
+class Job:
+    """Work owed to a connection: an intent row that outlives a crash.
+
+    `integration` and `nango_id` say what a REMOVE is about where the connection no longer does.
+    """
+
+    id: str
+    kind: JobKind
+    company_id: str
+    connection_id: str
+    due_at: datetime
+    tries: int = 0
+    integration: str | None = None
+    nango_id: str | None = None
+
+
+class Jobs(Protocol):
+    """The rows of owed work, inside one transaction."""
+
+    @abstractmethod
+    async def add(self, job: Job) -> None:
+        """Owe something. Of a connection's RECHECKs the earliest stays, since one look is enough."""
+
+    @abstractmethod
+    async def reschedule(self, job_id: str, due_at: datetime) -> None:
+        """Try again later; counts a try."""
+
+    @abstractmethod
+    async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
+        """Owe it no more; with `due_at`, only where it is still due then, not asked for anew meanwhile."""
+
+
+@frozen(kw_only=True)
+class IdempotencyRecord:
+    """What an Idempotency-Key was used for.
+
+    The answer to a create holds a state, which is never stored: it is derived from the key, which only the
+    caller has, and `salt`. `fingerprint` is a SHA-256 over the request, `authorization_url` the answer's
+    URL without its state, None until the flow was started.
+    """
+
+    key_hash: bytes
+    fingerprint: bytes
+    connection_id: str
+    salt: bytes
+    authorization_url: str | None = None
+
+
+class IdempotencyRecords(Protocol):
+    """Idempotency keys of the last 24 hours, inside one transaction."""
+
+    @abstractmethod
+    async def put(self, company_id: str, record: IdempotencyRecord) -> IdempotencyRecord | None:
+        """Reserve a key; give the record that already has it instead, where there is one."""
+
+    @abstractmethod
+    async def complete(
+        self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
+    ) -> None:
+        """Note the answer of a reserved key."""
+
+    @abstractmethod
+    async def forget(self, company_id: str, key_hash: bytes) -> None:
+        """Free a key whose request came to nothing."""
+
+
+class Transaction(Protocol):
+    """One unit of work. `now` is the database's clock when it began."""
+
+    now: datetime
+    connections: Connections
+    attempts: Attempts
+    jobs: Jobs
+    idempotency: IdempotencyRecords

@@ -1,0 +1,38 @@
+"""What operators watch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+
+@frozen(kw_only=True)
+class Overdue:
+    """Work that a worker could begin now, and how long the oldest of it has waited."""
+
+    count: int
+    oldest: timedelta
+
+
+@frozen(kw_only=True)
+class Survey:
+    """What the database holds, over all companies; `connections` by provider and status."""
+
+    connections: Mapping[tuple[str, str], int]
+    attempts: Overdue
+    jobs: Overdue
+
+
+@frozen(kw_only=True)
+class PoolState:
+    """How the pool of connections to the database is doing; `waiting` counts who wants one."""
+
+    size: int
+    idle: int
+    max_size: int
+    waiting: int
