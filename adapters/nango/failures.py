@@ -33,7 +33,8 @@ _NO_INTEGRATION = "Integration does not exist"
 _NO_GRANT = "ConnectionID or IntegrationId does not exists"
 _EXHAUSTED = "refresh limit has been reached"
 _SENTENCE = re.compile(r"[A-Z][A-Za-z0-9 ,.'-]{0,199}")
-_CODE = re.compile(r"[a-z_]{1,64}")
+CODE = re.compile(r"[a-z_]{1,64}")
+"""What Nango's codes look like."""
 
 
 def success(answer: Answer, kind: type[T], integration: str = "", *, status: int = 200) -> T:
@@ -77,7 +78,7 @@ def key_refused(answer: Answer, problem: Problem) -> GatewayUnavailable:
     """
     if problem.code == "malformed_auth_header":
         return GatewayUnavailable("Nango is out of order: it cannot check keys.")
-    code = f" ({problem.code})" if _CODE.fullmatch(problem.code) else ""
+    code = f" ({problem.code})" if CODE.fullmatch(problem.code) else ""
     if answer.status == 403:  # noqa: PLR2004 - HTTP
         message = f"Nango does not allow this to our secret key{code}."
     else:
@@ -108,7 +109,7 @@ def _meaning(status: int, problem: Problem, integration: str) -> DomainError:
             meaning = GrantNotFound()
         case (404, "not_found") | (400, "unknown_connection"):
             meaning = GrantNotFound()
-        case (_, code) if _CODE.fullmatch(code):
+        case (_, code) if CODE.fullmatch(code):
             meaning = GatewayNonsense(f"Nango refused our request ({status} {code}).")
         case _:
             meaning = GatewayNonsense()

@@ -13,8 +13,9 @@ import structlog
 
 from adapters.nango import connections, proxy
 from adapters.nango.answers import DeleteAnswer, ImportAnswer, IntegrationList
+from adapters.nango.callback import read_callback
 from adapters.nango.client import Deadlines, NangoClient
-from adapters.nango.failures import failure, success
+from adapters.nango.failures import success
 from adapters.nango.flow import read_flow
 from adapters.nango.retries import RetryBudget, repeated
 from adapters.nango.sessions import read_session, session_request
@@ -118,10 +119,7 @@ class NangoGateway(AuthGateway):
             return read_flow(answer, integration)
 
     async def relay_callback(self, query: Sequence[tuple[str, str]], cookie: str) -> None:
-        """Hand the provider's callback to Nango; 200 and 400 both mean that it has dealt with it.
-
-        Any other answer of Nango's own means that it has not; only GatewayTimeout leaves it open.
-        """
+        """Hand the provider's callback to Nango; see the port, and `read_callback` for what is believed."""
         with self._observed("relay_callback"):
             answer = await self._client.send(
                 "GET",
@@ -131,11 +129,7 @@ class NangoGateway(AuthGateway):
                 authorized=False,
                 deadline=self._deadlines.exchange,
             )
-            if answer.status in (502, 504):
-                # A balancer has lost Nango's answer; the state may be in use, and must not be used again.
-                raise GatewayTimeout("Nango's answer was lost.")
-            if answer.status not in (200, 400):
-                raise failure(answer)
+            read_callback(answer)
 
     async def find_grants(self, tags: Mapping[str, str]) -> Sequence[Grant]:
         """Find what Nango has under all of these tags; see the port.

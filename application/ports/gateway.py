@@ -86,7 +86,14 @@ class AuthGateway(Protocol):
 
     @abstractmethod
     async def relay_callback(self, query: Sequence[tuple[str, str]], cookie: str) -> None:
-        """Hand the provider's callback to Nango. Its page proves nothing: nothing is returned."""
+        """Hand the provider's callback to Nango. Its page proves nothing: nothing is returned.
+
+        Raises:
+            GatewayTimeout: nobody knows whether Nango has dealt with it, or will yet.
+            GatewayNonsense: nor here: what answered was not Nango.
+            GatewayUnavailable: Nango has not taken it, which may come again.
+
+        """
 
     @abstractmethod
     async def find_grants(self, tags: Mapping[str, str]) -> Sequence[Grant]:

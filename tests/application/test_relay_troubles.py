@@ -185,6 +185,40 @@ async def test_nonsense_without_a_tag_is_not_held_against_the_user(world: World)
     started = await world.auth_url()
     world.gateway.fail_with(GatewayNonsense(), ["relay_callback"])
     assert (await world.come_back(started.url)).outcome == "pending"
+    assert (await world.connection(started.connection_id)).status is PENDING
+
+
+async def test_a_relay_answered_with_nonsense_is_not_tried_again(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayNonsense(), ["relay_callback"])
+    await world.come_back(started.url)
+    assert (await world.come_back(started.url)).outcome == "pending"
+    assert world.gateway.calls["relay_callback"] == 1
+
+
+async def test_what_nango_finishes_after_nonsense_is_found_by_the_worker(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayNonsense(), ["relay_callback"])
+    await world.come_back(started.url)
+    await world.nango_finishes(started.url)
+    await world.work_for(seconds=20)
+    assert (await world.come_back(started.url)).outcome == "succeeded"
+
+
+async def test_nonsense_without_a_trace_at_nango_has_failed_after_five_minutes(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayNonsense(), ["relay_callback"])
+    await world.come_back(started.url)
+    await world.work_for(minutes=4, seconds=50)
+    assert (await world.connection(started.connection_id)).status is PENDING
+    await world.work_for(seconds=30)
+    assert (await world.come_back(started.url)).error == "authorization_timeout"
+
+
+async def test_a_denial_is_a_denial_although_nonsense_answered_it(world: World) -> None:
+    started = await world.auth_url()
+    world.gateway.fail_with(GatewayNonsense(), ["relay_callback"])
+    assert (await world.deny(started.url)).error == "access_denied"
 
 
 @pytest.mark.parametrize("silence", [GatewayUnavailable(), GatewayTimeout(), GatewayNonsense()])

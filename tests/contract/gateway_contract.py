@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from domain.errors import CredentialsRefused, CredentialsUnusable, GrantNotFound, IntegrationMissing
+from domain.errors import (
+    CredentialsRefused,
+    CredentialsUnusable,
+    GatewayNonsense,
+    GrantNotFound,
+    IntegrationMissing,
+)
 from domain.provider import Identity
 
 if TYPE_CHECKING:
@@ -72,6 +78,10 @@ class World(ABC):
     @abstractmethod
     def revoke(self, nango_id: str) -> None:
         """Let the provider answer 401 to calls with this connection's credentials."""
+
+    @abstractmethod
+    def speak_in_nangos_place(self, *, taken: bool) -> None:
+        """Let something else answer the next callback with 200; `taken`: after Nango has dealt with it."""
 
 
 def tags(attempt: str, connection: str = "conn_1") -> dict[str, str]:
@@ -181,6 +191,17 @@ class Authorizing:
         before = await all_grants(world.gateway)
         await world.gateway.relay_callback(query, begun.cookie)
         assert await all_grants(world.gateway) == before
+
+    @pytest.mark.parametrize("taken", [False, True])
+    async def test_what_answers_a_callback_in_nangos_place_says_nothing_of_it(
+        self, world: World, *, taken: bool
+    ) -> None:
+        begun = await flow(world, "a1")
+        query = await world.authorize(begun)
+        world.speak_in_nangos_place(taken=taken)
+        with pytest.raises(GatewayNonsense):
+            await world.gateway.relay_callback(query, begun.cookie)
+        assert len(await world.gateway.find_grants(tags("a1"))) == taken
 
     async def test_two_flows_that_both_complete_make_two_grants(self, world: World) -> None:
         first, second = await connected(world, "a1"), await connected(world, "a2")

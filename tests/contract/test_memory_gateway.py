@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory.gateway import NOON, MemoryGateway
 from application.ports import ProviderAnswer
-from domain.errors import GatewayTimeout, GatewayUnavailable, ProviderUnavailable
+from domain.errors import GatewayNonsense, GatewayTimeout, GatewayUnavailable, ProviderUnavailable
 from tests.contract.gateway_contract import (
     IDENTITY,
     INTEGRATION,
@@ -63,6 +63,9 @@ class MemoryWorld(World):
 
     def revoke(self, nango_id: str) -> None:
         self.gateway.answers[nango_id] = ProviderAnswer(status=401, body=None)
+
+    def speak_in_nangos_place(self, *, taken: bool) -> None:
+        self.gateway.fail_with(GatewayNonsense(), {"relay_callback"}, after=taken)
 
 
 @pytest.fixture

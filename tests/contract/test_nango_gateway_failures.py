@@ -280,7 +280,7 @@ async def test_retry_after_is_passed_on_within_reason(
     assert caught.value.retry_after == seconds
 
 
-@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider", "relay_callback"}))
+@pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider"}))
 @pytest.mark.parametrize(
     "body",
     ["", "<html>", "null", "[]", "{}", "[" * 100_000, '{"data": 1}', '{"connections": [{"x": 1}]}', "\x00"],

@@ -363,7 +363,7 @@ async def test_an_id_that_fits_into_no_header_is_nonsense() -> None:
 
 async def test_the_callbacks_query_is_passed_on_in_order_and_unharmed() -> None:
     async def done(call: Call) -> None:
-        await call.answer(400, b"<html>")
+        await call.answer(400, b"window.__nangoOAuthError = {}")
 
     async with nango(done) as (gateway, server):
         query = [("state", "s"), ("code", "4/0Ab+c=d&e#f"), ("x", "1"), ("x", "é ü"), ("realmId", "")]
@@ -377,7 +377,7 @@ async def test_the_callbacks_query_is_passed_on_in_order_and_unharmed() -> None:
 
 async def test_half_a_character_in_the_callbacks_query_does_no_harm() -> None:
     async def done(call: Call) -> None:
-        await call.answer(200)
+        await call.answer(200, b"window.__nangoOAuthError = null")
 
     async with nango(done) as (gateway, server):
         await gateway.relay_callback([("state", "\ud800")], "")

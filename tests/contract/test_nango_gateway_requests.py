@@ -142,7 +142,7 @@ async def test_a_flow_presents_the_session_and_not_the_key(
 async def test_a_relay_has_the_cookie_the_long_deadline_and_no_key(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:
-    answers(nango, "GET", "/oauth/callback?code=c&state=s-1", None)
+    answers(nango, "GET", "/oauth/callback?code=c&state=s-1", "window.__nangoOAuthError = null")
     await gateway.relay_callback([("code", "c"), ("state", "s-1")], "oauth2-s-1=1")
     assert sent(nango)["headers"] == {"Cookie": "oauth2-s-1=1"}
     assert sent(nango)["timeout"] == aiohttp.ClientTimeout(total=15, sock_connect=1)

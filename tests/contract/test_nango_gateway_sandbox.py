@@ -70,6 +70,9 @@ class SandboxWorld(World):
     def revoke(self, nango_id: str) -> None:
         self.sandbox.revoke(nango_id)
 
+    def speak_in_nangos_place(self, *, taken: bool) -> None:
+        self.sandbox.fail("nango", "garbage", operation="finish_oauth", after=taken, times=1)
+
 
 @pytest.fixture
 async def world(aiohttp_server: AiohttpServer) -> AsyncIterator[SandboxWorld]:
