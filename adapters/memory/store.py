@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -169,21 +170,25 @@ class MemoryStore(Store):
         """See the port."""
         before = self._clock() - older_than
         owed = {job.connection_id for job in self._state.jobs.values() if job.kind is JobKind.RECHECK}
-        old = [
-            (connection.last_synced_at, connection)
+        old = sorted(
+            (connection.last_synced_at, connection.company_id, connection.id)
             for connection in self._state.connections.values()
             if connection.visible
             and connection.status is ACTIVE
             and connection.id not in owed
             and connection.last_synced_at is not None
             and connection.last_synced_at < before
+        )
+        seen: Counter[str] = Counter()
+        places = []
+        for at, company_id, connection_id in old:
+            seen[company_id] += 1
+            places.append((seen[company_id], at, connection_id))
+        return [
+            self._state.connections[connection_id]
+            for place, _, connection_id in sorted(places)[:limit]
+            if place <= per_company
         ]
-        taken: list[Connection] = []
-        for _, connection in sorted(old, key=lambda pair: pair[0]):
-            of_company = sum(other.company_id == connection.company_id for other in taken)
-            if of_company < per_company and len(taken) < limit:
-                taken.append(connection)
-        return taken
 
     async def take_turn(self, name: str, *, every: timedelta) -> bool:
         """See the port."""

@@ -44,9 +44,10 @@ SELECT {CONNECTION_COLUMNS} FROM unnest($1::text[], $2::text[]) AS wanted (compa
 JOIN connections USING (company_id, id) WHERE {VISIBLE}
 """  # noqa: S608 - constants
 
+# Here, too, the clock is read once: what is due later shall not be walked over at each look (see `watch`).
 _TAKE_ATTEMPTS = f"""
 WITH due AS MATERIALIZED (
-    SELECT company_id, connection_id, id FROM attempts WHERE check_at <= clock()
+    SELECT company_id, connection_id, id FROM attempts WHERE check_at <= (SELECT clock())
     ORDER BY check_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 UPDATE attempts SET check_at = clock() + $2::interval FROM due
 WHERE (attempts.company_id, attempts.connection_id, attempts.id) = (due.company_id, due.connection_id, due.id)
@@ -55,7 +56,7 @@ RETURNING {", ".join("attempts." + column for column in ATTEMPT_COLUMNS.split(",
 
 _TAKE_JOBS = f"""
 WITH taken AS MATERIALIZED (
-    SELECT company_id, connection_id, id FROM jobs WHERE due_at <= clock()
+    SELECT company_id, connection_id, id FROM jobs WHERE due_at <= (SELECT clock())
     ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
 UPDATE jobs SET due_at = clock() + $2::interval FROM taken
 WHERE (jobs.company_id, jobs.connection_id, jobs.id) = (taken.company_id, taken.connection_id, taken.id)

@@ -156,9 +156,11 @@ class Store(Protocol):
 
     @abstractmethod
     async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
-        """Give active connections that were last seen to work longer ago, the oldest first.
+        """Give active connections that were last seen to work longer ago, the companies in turn.
 
-        At most `per_company` of each company, and none that is to be looked at again anyway.
+        The oldest of each company comes first, then the second oldest of each, and so on: one that has very
+        many leaves the others their turn. At most `per_company` of each company, and none that is to
+        be looked at again anyway.
         """
 
     @abstractmethod

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
-from adapters.postgres.store import _FIND, PostgresStore
+from adapters.postgres.store import _FIND, _TAKE_JOBS, PostgresStore
+from adapters.postgres.watch import _STALE
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
 from tests.contract.store.base import ACME
@@ -19,26 +21,33 @@ if TYPE_CHECKING:
 
     from adapters.postgres.pool import Pool
 
+MINUTE = timedelta(minutes=1)
+
 _FILL = """
 INSERT INTO connections (company_id, id, provider, name, status, auth_kind, origin, integration, nango_id,
-    external_account_id, metadata, parameters, version, created_at, updated_at)
+    external_account_id, metadata, parameters, version, created_at, updated_at, last_synced_at)
 SELECT CASE WHEN n % 3 = 0 THEN 'acme' ELSE 'company-' || n % 50 END, 'conn_' || n,
     CASE WHEN n % 2 = 0 THEN 'stripe' ELSE 'slack' END, 'Name ' || n, 'active', 'oauth', 'create',
     'integration', 'nango-' || n, 'acct_' || n % 100, '{}', '{}', 1,
-    clock() - n * interval '1 second', clock()
+    clock() - n * interval '1 second', clock(), clock() - n * interval '1 second'
 FROM generate_series(1, 20000) AS n
+"""
+_FILL_JOBS = """
+INSERT INTO jobs (company_id, connection_id, id, kind, due_at, tries)
+SELECT company_id, id, 'job of ' || id, 'identify', clock() + interval '1 day', 0 FROM connections
 """
 
 
 @pytest.fixture
 async def full(own_database_url: str) -> AsyncIterator[Pool]:
-    """20,000 connections, a third of them one company's."""
+    """20,000 connections of 51 companies, a third of them one company's, each with work owed tomorrow."""
     pool = await open_pool(own_database_url)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute(_FILL, timeout=60)
-        await connection.execute("ANALYZE connections", timeout=60)
+        await connection.execute(_FILL_JOBS, timeout=60)
+        await connection.execute("ANALYZE connections, jobs", timeout=60)
     yield pool
     await pool.close()
 
@@ -85,3 +94,27 @@ async def test_connections_are_found_by_key(full: Pool) -> None:
 
     assert "Seq Scan" not in {node["Node Type"] for node in nodes}
     assert nodes[0]["Actual Rows"] == 20
+
+
+async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(full: Pool) -> None:
+    nodes = await _plan(full, _STALE, MINUTE, 60, 10)
+
+    assert {node["Index Name"] for node in nodes if node.get("Relation Name") == "connections"} == {
+        "connections_stale_of_company",
+        "connections_pkey",
+    }
+    assert not any(node.get("Rows Removed by Filter") for node in nodes)
+    # What a round touches grows with the companies, and not with what they have.
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) <= (51 + 1) * 10
+
+
+async def test_a_company_with_very_many_leaves_every_other_its_turn(full: Pool) -> None:
+    found = await PostgresStore(full).stale(MINUTE, limit=51, per_company=17)
+
+    assert len({connection.company_id for connection in found}) == 51
+
+
+async def test_work_that_is_owed_later_is_not_walked_over(full: Pool) -> None:
+    nodes = await _plan(full, _TAKE_JOBS, 10, MINUTE)
+
+    assert not any(node.get("Rows Removed by Filter") for node in nodes)

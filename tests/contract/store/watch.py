@@ -168,10 +168,22 @@ class StaleRules(StoreRules):
         theirs = await authorized(store, company_id=RIVAL)
         await age(HOUR)
 
-        found = await store.stale(MINUTE, limit=3, per_company=2)
+        found = await store.stale(MINUTE, limit=10, per_company=2)
 
         assert {each.id for each in found} <= {each.id for each in [*mine, theirs]}
         assert sorted(each.company_id for each in found) == [ACME, ACME, RIVAL]
+
+    async def test_companies_take_turns(self, store: Store, age: Age) -> None:
+        mine = []
+        for _ in range(3):
+            mine.append(await authorized(store))
+            await age(MINUTE)
+        theirs = await authorized(store, company_id=RIVAL)
+        await age(HOUR)
+
+        found = await store.stale(MINUTE, limit=3, per_company=3)
+
+        assert [each.id for each in found] == [mine[0].id, theirs.id, mine[1].id]
 
     async def test_the_budget_of_all_companies_is_kept(self, store: Store, age: Age) -> None:
         for company in (ACME, RIVAL) * 2:
