@@ -15,7 +15,7 @@ from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
 from application.settle import identified
 from domain.connection import AuthKind, Connection
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, Unavailable
 from domain.provider import normalise_parameters
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from application.remove_grants import RemoveGrants
 
 _PATIENCE = timedelta(seconds=45)
+
+_SPARE = timedelta(seconds=10)
+"""More than a transaction can take: whoever begins to swap so long before the worker may come is alone."""
 
 
 @frozen
@@ -53,7 +56,7 @@ class ReplaceCredentials:
             ConnectionNotFound: no such connection in this company.
             InvalidInput: it is an OAuth connection, or a field is missing, unknown or ill-formed.
             CredentialsRefused: the provider does not accept the key; the old one stays.
-            Unavailable, GatewayNonsense: it could not be tried; the old one stays.
+            Unavailable, GatewayNonsense: it could not be tried, or not in time; the old one stays.
 
         """
         fresh = self._ids.random_id()
@@ -95,6 +98,9 @@ class ReplaceCredentials:
     ) -> Connection:
         old: Job | None = None
         async with self._store.begin() as tx:
+            if tx.now + _SPARE >= intent.due_at:
+                # The worker may be removing the fresh grant at this moment.
+                raise Unavailable("This took too long. Try again.", retry_after=1)
             current = await tx.connections.get(candidate.company_id, candidate.id, lock=True)
             if current.nango_id is not None:
                 old = self._removal(current, current.integration, current.nango_id, due_in=_PATIENCE, tx=tx)

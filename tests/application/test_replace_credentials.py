@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from domain.errors import (
     GatewayUnavailable,
     InvalidInput,
     ProviderUnavailable,
+    Unavailable,
 )
 from tests.application.watch import WatchWorld
 from tests.application.world import COMPANY, nango_id
@@ -175,6 +177,32 @@ async def test_a_crash_before_the_swap_leaves_the_old_key_alone(
     assert len(world.grants()) == 2
     await world.work_for(minutes=1)
     assert (world.grants(), world.owed()) == ({nango_id(connection)}, [])
+
+
+async def test_a_caller_who_comes_to_it_too_late_leaves_it_to_the_worker(world: WatchWorld) -> None:
+    connection = await by_key(world)
+    replacing, gate = await world.catch("call_provider", world.replace(connection.id, NEW))
+    await world.work_for(minutes=1)
+    gate.set()
+    with pytest.raises(Unavailable) as raised:
+        await replacing
+    assert raised.value.retry_after == 1
+    await world.work_for(minutes=1)
+    assert await world.connection(connection.id) == connection
+    assert (world.grants(), world.owed()) == ({nango_id(connection)}, [])
+
+
+@pytest.mark.parametrize(("seconds", "swapped"), [(34, True), (36, False)])
+async def test_a_caller_swaps_only_long_before_the_worker_may_come(
+    world: WatchWorld, seconds: int, swapped: bool
+) -> None:
+    connection = await by_key(world)
+    replacing, gate = await world.catch("call_provider", world.replace(connection.id, NEW))
+    await world.later(seconds=seconds)
+    gate.set()
+    with nullcontext() if swapped else pytest.raises(Unavailable):
+        await replacing
+    assert (await world.connection(connection.id) != connection) is swapped
 
 
 async def test_an_old_key_that_nango_does_not_let_go_of_now_goes_later(world: WatchWorld) -> None:
