@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from application import flight_outcome
+from application.flight_outcome import interrupted
 from application.single_flight import SingleFlight
-from domain.errors import (
-    ConnectionNotFound,
-    DomainError,
-    GatewayNonsense,
-    RefreshRefused,
-    StoreUnavailable,
-    Unavailable,
-)
+from domain.errors import DomainError, StoreUnavailable, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from application.ports import FlightKind, Store
+    from application.ports import Flight, FlightKind, Ids, Store
 
-LEASE = timedelta(seconds=40)
-"""Longer than a refresh can take: probe, forced refresh (15 s), probe."""
+    Work = Callable[[], Awaitable[None]]
 
-PATIENCE = timedelta(seconds=25)
-"""Who waits for another's flight is answered before a balancer gives up, and no earlier than one can take."""
+LEASE = timedelta(seconds=5)
+"""How long a flight is believed in that gives no sign of life: then whoever led it has died."""
 
+LONGEST = timedelta(seconds=40)
+"""Longer than a refresh can take: probe, forced refresh (15 s), probe. Later there are no signs of life."""
+
+PATIENCE = 15.5
+"""Seconds until a caller is answered, whoever leads and however slow Nango is: 16 are promised."""
+
+_SIGN_OF_LIFE = LEASE / 3
 _LOOK_AGAIN = 0.05
 _LAND_AGAIN = 0.25
-_INTERRUPTED = "The call was interrupted. Try again."
+_BOARDING = 3.5
+"""Seconds to board with a database in trouble, for both tries: a call is promised its 503 within 4."""
 
 
 @frozen
@@ -41,37 +42,77 @@ class Flights:
     """Shares a call's outcome: the losers wait for the winner and get what it got."""
 
     _store: Store
+    _ids: Ids
     _here: SingleFlight = field(init=False, factory=SingleFlight)
     _landing: set[asyncio.Task[None]] = field(init=False, factory=set)
     """Held here, as the loop holds tasks only weakly."""
 
-    async def fly(
-        self, kind: FlightKind, company_id: str, connection_id: str, work: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Do the work, or wait for whoever does it; its DomainError is everybody's."""
-        await self._here.join(
+    async def fly(self, kind: FlightKind, company_id: str, connection_id: str, work: Work) -> None:
+        """Do the work, or wait for whoever does it; its DomainError is everybody's.
+
+        Raises:
+            Unavailable: it takes too long to wait for. It goes on, and the next caller may find it done.
+
+        """
+        here = self._here.join(
             (kind, company_id, connection_id), lambda: self._across(kind, company_id, connection_id, work)
         )
+        try:
+            async with asyncio.timeout(PATIENCE) as patience:
+                await here
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise Unavailable("This takes longer than it should. Try again.", retry_after=5) from None
 
-    async def _across(
-        self, kind: FlightKind, company_id: str, connection_id: str, work: Callable[[], Awaitable[None]]
-    ) -> None:
-        flight, ours = await self._store.board(company_id, connection_id, kind, lease=LEASE)
-        if ours:
-            await self._lead(flight.id, work)
-        else:
-            await self._follow(flight.id)
+    async def _across(self, kind: FlightKind, company_id: str, connection_id: str, work: Work) -> None:
+        outcome: str | None = None
+        while outcome is None:
+            flight, ours = await self._board(kind, company_id, connection_id)
+            if ours:
+                await self._lead(flight.id, work)
+                return
+            # Without an outcome, who led it has died: it is ours now, or that of another who has waited.
+            outcome = await self._follow(flight.id)
+        if problem := flight_outcome.read(outcome):
+            raise problem
 
-    async def _lead(self, flight_id: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _board(self, kind: FlightKind, company_id: str, connection_id: str) -> tuple[Flight, bool]:
+        """Board; once more where the database's reply was lost: by its id we know a flight of ours."""
+        flight_id = self._ids.random_id()
+
+        async def board() -> tuple[Flight, bool]:
+            return await self._store.board(company_id, connection_id, kind, flight_id=flight_id, lease=LEASE)
+
+        try:
+            async with asyncio.timeout(_BOARDING):
+                try:
+                    return await board()
+                except StoreUnavailable:
+                    return await board()
+        except TimeoutError:
+            raise StoreUnavailable from None
+
+    async def _lead(self, flight_id: str, work: Work) -> None:
+        alive = asyncio.create_task(self._keep_up(flight_id))
         try:
             await work()
         except DomainError as problem:
-            await self._land(flight_id, _told(problem))
+            await self._land(flight_id, flight_outcome.write(problem))
             raise
         except BaseException:
-            await self._land(flight_id, _told(Unavailable(_INTERRUPTED)))
+            await self._land(flight_id, flight_outcome.write(interrupted()))
             raise
-        await self._land(flight_id, "{}")
+        else:
+            await self._land(flight_id, flight_outcome.write(None))
+        finally:
+            alive.cancel()
+
+    async def _keep_up(self, flight_id: str) -> None:
+        for _ in range(LONGEST // _SIGN_OF_LIFE):
+            await asyncio.sleep(_SIGN_OF_LIFE.total_seconds())
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.keep_up(flight_id, lease=LEASE)
 
     async def _land(self, flight_id: str, outcome: str) -> None:
         """Tell those who wait; later where the database is away, or they would wait for the lease to end."""
@@ -84,45 +125,18 @@ class Flights:
 
     async def _land_later(self, flight_id: str, outcome: str) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEASE.total_seconds()):
+            async with asyncio.timeout(LONGEST.total_seconds()):
                 while True:
                     await asyncio.sleep(_LAND_AGAIN)
                     with contextlib.suppress(StoreUnavailable):
                         await self._store.land(flight_id, outcome)
                         return
 
-    async def _follow(self, flight_id: str) -> None:
-        outcome: str | None = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE.total_seconds()):
-                # What is waited for happens in another process: there is no event to wait on.
-                while (flight := await self._store.flight(flight_id)) and flight.outcome is None:  # noqa: ASYNC110
-                    await asyncio.sleep(_LOOK_AGAIN)
-                outcome = flight.outcome if flight else None
-        if outcome is None:
-            raise Unavailable(_INTERRUPTED, retry_after=1)
-        if problem := _heard(outcome):
-            raise problem
-
-
-def _told(problem: DomainError) -> str:
-    if isinstance(problem, RefreshRefused):
-        return json.dumps({"refused": problem.reason})
-    if isinstance(problem, ConnectionNotFound):
-        return json.dumps({"not_found": True})
-    if isinstance(problem, Unavailable):
-        return json.dumps({"unavailable": str(problem), "retry_after": problem.retry_after})
-    return json.dumps({"nonsense": str(problem)})
-
-
-def _heard(outcome: str) -> DomainError | None:
-    told = json.loads(outcome)
-    if "refused" in told:
-        return RefreshRefused(told["refused"])
-    if "not_found" in told:
-        return ConnectionNotFound()
-    if "unavailable" in told:
-        return Unavailable(told["unavailable"], retry_after=told["retry_after"])
-    if "nonsense" in told:
-        return GatewayNonsense(told["nonsense"])
-    return None
+    async def _follow(self, flight_id: str) -> str | None:
+        """Wait for the outcome; None where there will be none."""
+        # What is waited for happens in another process: there is no event to wait on.
+        while (flight := await self._store.flight(flight_id)) and flight.outcome is None:
+            if flight.crashed:
+                return None
+            await asyncio.sleep(_LOOK_AGAIN)
+        return flight.outcome if flight else None

@@ -109,7 +109,7 @@ class Container(containers.DeclarativeContainer):
     remove = providers.Singleton(RemoveGrants, store, gateway)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
     import_credentials = providers.Singleton(ImportCredentials, store, gateway, probe)
-    flights = providers.Singleton(Flights, store)
+    flights = providers.Singleton(Flights, store, ids)
 
     # what people call
     use_cases = providers.Singleton(

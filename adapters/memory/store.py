@@ -199,24 +199,24 @@ class MemoryStore(Store):
         return True
 
     async def board(
-        self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta
+        self, company_id: str, connection_id: str, kind: FlightKind, *, flight_id: str, lease: timedelta
     ) -> tuple[Flight, bool]:
-        """See the port.
-
-        Raises:
-            ConnectionNotFound: the company has no such connection.
-
-        """
+        """See the port."""
         self._state.of(company_id, connection_id)
         now = self._clock()
         for boarded in list(self._flights.values()):
             if boarded.key == (connection_id, kind) and boarded.flight.outcome is None:
-                if boarded.lease_until > now:
+                if boarded.lease_until > now and boarded.flight.id != flight_id:
                     return boarded.flight, False
                 del self._flights[boarded.flight.id]
-        flight = Flight(id=str(uuid4()))
+        flight = Flight(id=flight_id)
         self._flights[flight.id] = _Boarded(flight, (connection_id, kind), now + lease)
         return flight, True
+
+    async def keep_up(self, flight_id: str, *, lease: timedelta) -> None:
+        """See the port."""
+        if boarded := self._flights.get(flight_id):
+            boarded.lease_until = self._clock() + lease
 
     async def land(self, flight_id: str, outcome: str) -> None:
         """See the port."""
@@ -227,7 +227,10 @@ class MemoryStore(Store):
     async def flight(self, flight_id: str) -> Flight | None:
         """See the port."""
         boarded = self._flights.get(flight_id)
-        return boarded.flight if boarded else None
+        if boarded is None:
+            return None
+        late = boarded.flight.outcome is None and boarded.lease_until <= self._clock()
+        return attrs.evolve(boarded.flight, crashed=late)
 
     async def sweep(self) -> None:
         """See the port."""

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 # A flight whose lease is over has crashed: the next caller takes its row, under another id.
 _BOARD = """
 WITH mine AS (
-    INSERT INTO flights (company_id, connection_id, kind, lease_until)
-    VALUES ($1, $2, $3, clock() + $4::interval)
+    INSERT INTO flights (company_id, connection_id, kind, id, lease_until)
+    VALUES ($1, $2, $3, $4, clock() + $5::interval)
     ON CONFLICT (company_id, connection_id, kind) WHERE landed_at IS NULL
     DO UPDATE SET id = excluded.id, lease_until = excluded.lease_until
-        WHERE flights.lease_until <= clock()
+        WHERE flights.lease_until <= clock() OR flights.id = excluded.id
     RETURNING id)
 SELECT id, true AS ours FROM mine
 UNION ALL
@@ -28,24 +28,34 @@ SELECT id, false FROM flights
 WHERE company_id = $1 AND connection_id = $2 AND kind = $3 AND landed_at IS NULL
     AND NOT EXISTS (SELECT FROM mine)
 """
+_LOOK = """
+SELECT id, outcome, landed_at IS NULL AND lease_until <= clock() AS crashed FROM flights WHERE id = $1
+"""
 _TRIES = 10
 
 
 async def board(
-    session: Session, company_id: str, connection_id: str, kind: FlightKind, lease: timedelta
+    session: Session,
+    company_id: str,
+    connection_id: str,
+    kind: FlightKind,
+    flight_id: str,
+    lease: timedelta,
 ) -> tuple[Flight, bool]:
-    """Join or start a flight.
-
-    Raises:
-        ConnectionNotFound: the company has no such connection.
-
-    """
+    """Join or start a flight."""
     # Another's flight may begin, or land, in the instant between our insert and our look.
     for _ in range(_TRIES):
-        row = await session.row(_BOARD, company_id, connection_id, kind, lease)
+        row = await session.row(_BOARD, company_id, connection_id, kind, flight_id, lease)
         if row is not None:
             return Flight(id=row["id"]), row["ours"]
     raise StoreUnavailable
+
+
+async def keep_up(session: Session, flight_id: str, lease: timedelta) -> None:
+    """Extend the lease; nothing happens where it was over and another took the flight."""
+    await session.run(
+        "UPDATE flights SET lease_until = clock() + $2::interval WHERE id = $1", flight_id, lease
+    )
 
 
 async def land(session: Session, flight_id: str, outcome: str) -> None:
@@ -59,5 +69,5 @@ async def land(session: Session, flight_id: str, outcome: str) -> None:
 
 async def look(session: Session, flight_id: str) -> Flight | None:
     """Give a flight by its id."""
-    row = await session.row("SELECT id, outcome FROM flights WHERE id = $1", flight_id)
-    return Flight(id=row["id"], outcome=row["outcome"]) if row else None
+    row = await session.row(_LOOK, flight_id)
+    return Flight(**dict(row)) if row else None

@@ -177,11 +177,16 @@ class PostgresStore(Store):
             return await watch.take_turn(work, name, every)
 
     async def board(
-        self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta
+        self, company_id: str, connection_id: str, kind: FlightKind, *, flight_id: str, lease: timedelta
     ) -> tuple[Flight, bool]:
         """See the port."""
         async with session(self._pool) as work:
-            return await flights.board(work, company_id, connection_id, kind, lease)
+            return await flights.board(work, company_id, connection_id, kind, flight_id, lease)
+
+    async def keep_up(self, flight_id: str, *, lease: timedelta) -> None:
+        """See the port."""
+        async with session(self._pool) as work:
+            await flights.keep_up(work, flight_id, lease)
 
     async def land(self, flight_id: str, outcome: str) -> None:
         """See the port."""

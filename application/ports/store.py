@@ -82,10 +82,14 @@ class FlightKind(StrEnum):
 
 @frozen(kw_only=True)
 class Flight:
-    """A call under way for a connection, perhaps in another process. `outcome` is set once it has landed."""
+    """A call under way for a connection, perhaps in another process. `outcome` is set once it has landed.
+
+    `crashed`: it has not, and its lease is over.
+    """
 
     id: str
     outcome: str | None = None
+    crashed: bool = False
 
 
 class Store(Protocol):
@@ -169,9 +173,21 @@ class Store(Protocol):
 
     @abstractmethod
     async def board(
-        self, company_id: str, connection_id: str, kind: FlightKind, *, lease: timedelta
+        self, company_id: str, connection_id: str, kind: FlightKind, *, flight_id: str, lease: timedelta
     ) -> tuple[Flight, bool]:
-        """Join the flight under way for this connection, or start one; True where it is ours to fly."""
+        """Join the flight under way for this connection, or start one; True where it is ours to fly.
+
+        Ours is the one with our `flight_id`: whoever lost the reply asks again. One that has crashed is
+        replaced by ours, and forgotten.
+
+        Raises:
+            ConnectionNotFound: the company has no such connection.
+
+        """
+
+    @abstractmethod
+    async def keep_up(self, flight_id: str, *, lease: timedelta) -> None:
+        """Give a sign of life: our flight is believed in for a lease from now. Not where another took it."""
 
     @abstractmethod
     async def land(self, flight_id: str, outcome: str) -> None:

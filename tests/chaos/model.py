@@ -184,7 +184,6 @@ class Machine(RuleBasedStateMachine):
         self.ledger = Ledger(uncertain=Counter(dict.fromkeys(COMPANIES, 0)))
         self.urls: dict[str, str] = {}
         self.refused: set[str] = set()
-        self.lost_in_flight: set[str] = set()
         self.keys = 0
         self.deployment: Deployment
 
@@ -306,7 +305,7 @@ class Machine(RuleBasedStateMachine):
             assert answer.data["healthy"] is not refused, answer.body
             promise.became("error" if refused else "active")
         else:
-            self._fails_in_flight(answer, mishap, promise)
+            self._fails(answer, mishap)
             promise.may_be("error" if refused else "active")
 
     @precondition(lambda self: self._surely("active"))
@@ -322,7 +321,7 @@ class Machine(RuleBasedStateMachine):
             assert refused, answer.body
             promise.became("error", "refresh_failed")
         else:
-            self._fails_in_flight(answer, mishap, promise)
+            self._fails(answer, mishap)
             promise.may_be("error" if refused else "active")
 
     @precondition(lambda self: self._known())
@@ -384,8 +383,6 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([5, 60, 400, HOUR]))
     def time_passes(self, seconds: int) -> None:
         self.runner.run(self.deployment.work_for(seconds))
-        if seconds >= 60:
-            self.lost_in_flight.clear()
         for promise in self.ledger.promises.values():
             if "error" in promise.statuses and promise.id not in self.refused:
                 promise.may_be("active")  # the look after a refused refresh
@@ -473,15 +470,6 @@ class Machine(RuleBasedStateMachine):
             return
         assert mishap is not None, answer
         assert answer is None or answer.status in (409, 502, 503), answer.body
-
-    def _fails_in_flight(self, answer: Answer | None, mishap: Mishap | None, promise: Promise) -> None:
-        """Fail, or wait for one who died in flight, as callers do until its lease is over."""
-        if mishap is None and promise.id in self.lost_in_flight:
-            assert answer is not None
-            assert answer.status == 503, answer.body
-        else:
-            self._fails(answer, mishap)
-            self.lost_in_flight.add(promise.id)
 
     def _known(self) -> list[Promise]:
         return sorted(self.ledger.promises.values(), key=lambda promise: promise.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.contract.store.attempts import AttemptRules
 from tests.contract.store.connections import AuthUrlRules, ConnectionRules
+from tests.contract.store.flights import FlightRules
 from tests.contract.store.history import HistoryRules
 from tests.contract.store.lists import ListRules
 from tests.contract.store.tenancy import TenancyRules
@@ -15,7 +16,7 @@ from tests.contract.store.watch import (
     TurnRules,
     WalkRules,
 )
-from tests.contract.store.work import DeploymentRules, FlightRules, IdempotencyRules, JobRules
+from tests.contract.store.work import DeploymentRules, IdempotencyRules, JobRules
 
 
 class StoreContract(

@@ -14,12 +14,12 @@ from adapters.postgres.rows import ConnectionFields
 from adapters.postgres.store import PostgresStore
 from adapters.system.ids import SystemIds
 from application.owed import owe_a_look
-from application.ports import FlightKind
 from domain.connection import TRANSITIONS, TRIGGERS, Connection
 from domain.errors import ConcurrentChange
 from domain.events import EventType
 from domain.history import DERIVED
 from tests.contract.store.base import ACME, RIVAL, a_birth, an_attempt, authorized, born, stepped, tried
+from tests.contract.store.flights import board
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
@@ -235,7 +235,7 @@ async def test_a_row_that_means_nothing_is_refused(
 ) -> None:
     connection = await born(store)
     await tried(store, connection)
-    await store.board(ACME, connection.id, FlightKind.VERIFY, lease=timedelta(minutes=1))
+    await board(store, connection)
     async with store.begin() as tx:
         await owe_a_look(tx, connection, SystemIds(), delay=timedelta())
 

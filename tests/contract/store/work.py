@@ -1,4 +1,4 @@
-"""Owed work, used Idempotency-Keys, flights, and the database's own id."""
+"""Owed work, used Idempotency-Keys, and the database's own id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from application.ports import Flight, FlightKind, IdempotencyRecord, Job, JobKind
+from application.ports import IdempotencyRecord, Job, JobKind
 from domain.errors import ConnectionNotFound
 from tests.contract.store.base import ACME, RIVAL, StoreRules, a_birth, born, together, undone
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(hours=24)
-REFRESH = FlightKind.REFRESH
 
 
 def _job(connection: Connection, due_at: datetime, name: str = "job") -> Job:
@@ -189,109 +188,6 @@ class IdempotencyRules(StoreRules):
         await store.sweep()
 
         assert await _put(store, record) == record
-
-
-class FlightRules(StoreRules):
-    async def test_of_twenty_who_board_at_once_one_flies(self, store: Store) -> None:
-        connection = await born(store)
-
-        boarded = await together(20, lambda _: store.board(ACME, connection.id, REFRESH, lease=MINUTE))
-
-        assert sum(ours for _, ours in boarded) == 1
-        assert len({flight.id for flight, _ in boarded}) == 1
-
-    async def test_those_who_wait_read_the_outcome(self, store: Store) -> None:
-        connection = await born(store)
-        flight, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        seen = await store.flight(flight.id)
-        assert seen is not None
-        assert seen.outcome is None
-
-        await store.land(flight.id, "refreshed")
-
-        seen = await store.flight(flight.id)
-        assert seen is not None
-        assert seen.outcome == "refreshed"
-
-    async def test_after_a_landing_the_next_one_flies(self, store: Store) -> None:
-        connection = await born(store)
-        first, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        await store.land(first.id, "refreshed")
-
-        second, ours = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-
-        assert ours
-        assert second.id != first.id
-        seen = await store.flight(first.id)
-        assert seen is not None
-        assert seen.outcome == "refreshed"
-
-    async def test_who_comes_after_a_landing_joins_the_next_flight(self, store: Store) -> None:
-        connection = await born(store)
-        first, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        await store.land(first.id, "refreshed")
-        second, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-
-        assert await store.board(ACME, connection.id, REFRESH, lease=MINUTE) == (second, False)
-
-    async def test_a_flight_lands_once(self, store: Store) -> None:
-        flight, _ = await store.board(ACME, (await born(store)).id, REFRESH, lease=MINUTE)
-        await store.land(flight.id, "refreshed")
-        await store.land(flight.id, "refused")
-
-        assert await store.flight(flight.id) == Flight(id=flight.id, outcome="refreshed")
-
-    async def test_a_flight_that_crashed_is_replaced_when_its_lease_is_over(
-        self, store: Store, age: Age
-    ) -> None:
-        connection = await born(store)
-        crashed, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        await age(MINUTE)
-
-        _, ours = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-
-        assert ours
-        assert await store.flight(crashed.id) is None
-
-    async def test_who_lands_after_the_lease_changes_nothing_for_the_next(
-        self, store: Store, age: Age
-    ) -> None:
-        connection = await born(store)
-        crashed, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        await age(MINUTE)
-        replacement, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-
-        await store.land(crashed.id, "late")
-
-        assert await store.flight(replacement.id) == replacement
-
-    async def test_kinds_and_connections_do_not_share_flights(self, store: Store) -> None:
-        connection, other = await born(store), await born(store)
-        await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-
-        _, another_kind = await store.board(ACME, connection.id, FlightKind.VERIFY, lease=MINUTE)
-        _, another_connection = await store.board(ACME, other.id, REFRESH, lease=MINUTE)
-
-        assert another_kind
-        assert another_connection
-
-    async def test_another_companys_connection_has_no_flights(self, store: Store) -> None:
-        connection = await born(store)
-
-        with pytest.raises(ConnectionNotFound):
-            await store.board(RIVAL, connection.id, REFRESH, lease=MINUTE)
-
-    async def test_an_unknown_flight_is_forgotten(self, store: Store) -> None:
-        assert await store.flight("unknown") is None
-
-    async def test_an_old_flight_is_swept(self, store: Store, age: Age) -> None:
-        connection = await born(store)
-        flight, _ = await store.board(ACME, connection.id, REFRESH, lease=MINUTE)
-        await store.land(flight.id, "refreshed")
-        await age(DAY + MINUTE)
-        await store.sweep()
-
-        assert await store.flight(flight.id) is None
 
 
 class DeploymentRules(StoreRules):
