@@ -37,7 +37,7 @@ class Environment:
 
         """
         if not self._ours:
-            self._ours = bool(await self._gateway.find_grants({"deployment": await self._store.deployment()}))
+            self._ours = await self._gateway.any_grant({"deployment": await self._store.deployment()})
         if self._ours:
             return
         if cautious or len(await self._store.authorized(after=None, limit=2)) > 1:

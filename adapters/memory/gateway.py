@@ -88,8 +88,9 @@ class _Opened:
 class MemoryGateway(Scripted, AuthGateway):
     """The port in memory. Deterministic: ids count up, time stands still unless `clock` moves it.
 
-    Operations, as `calls` counts them: open_session, start_flow, relay_callback, find_grants, has_grant,
-    fetch, refresh (a forced fetch), call_provider, import_credentials, delete, grants, integrations.
+    Operations, as `calls` counts them: open_session, start_flow, relay_callback, find_grants, any_grant,
+    has_grant, fetch, refresh (a forced fetch), call_provider, import_credentials, delete, grants,
+    integrations.
 
     Attributes:
         stored: the connections, by (integration, Nango id).
@@ -231,6 +232,12 @@ class MemoryGateway(Scripted, AuthGateway):
         async with self._call("find_grants"):
             wanted = {key.lower(): value for key, value in tags.items()}
             return [each for each in self._listed() if wanted.items() <= each.tags.items()]
+
+    async def any_grant(self, tags: Mapping[str, str]) -> bool:
+        """Look whether there is one with these tags."""
+        async with self._call("any_grant"):
+            wanted = {key.lower(): value for key, value in tags.items()}
+            return any(wanted.items() <= each.tags.items() for each in self._listed())
 
     async def has_grant(self, integration: str, nango_id: str) -> bool:
         """Look whether a connection is there."""

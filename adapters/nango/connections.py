@@ -12,7 +12,7 @@ from domain.authorization import Grant
 from domain.errors import CredentialsUnusable, GatewayNonsense, GrantNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from adapters.nango.client import Answer
 
@@ -32,6 +32,16 @@ def segment(text: str) -> str:
 def address(integration: str, nango_id: str) -> tuple[str, list[tuple[str, str]]]:
     """Give path and query of one connection."""
     return f"/connections/{segment(nango_id)}", [("provider_config_key", integration)]
+
+
+def with_tags(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Give the query that asks for connections with all of these tags."""
+    return [(f"tags[{key}]", value) for key, value in tags.items()]
+
+
+def has_tags(grant: Grant, tags: Mapping[str, str]) -> bool:
+    """Whether a connection has all of these tags; Nango keeps their names in lower case."""
+    return {key.lower(): value for key, value in tags.items()}.items() <= grant.tags.items()
 
 
 def read_page(answer: Answer) -> Sequence[Grant]:

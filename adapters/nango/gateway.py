@@ -137,14 +137,19 @@ class NangoGateway(AuthGateway):
         What comes back is checked against the tags again: a filter that Nango did not understand must not
         hand somebody else's connections to whoever cleans up.
         """
-        wanted = {key.lower(): value for key, value in tags.items()}
-        query = [(f"tags[{key}]", value) for key, value in tags.items()]
         return [
             grant
-            async for page in self._pages("find_grants", query)
+            async for page in self._pages("find_grants", connections.with_tags(tags))
             for grant in page
-            if wanted.items() <= grant.tags.items()
+            if connections.has_tags(grant, tags)
         ]
+
+    async def any_grant(self, tags: Mapping[str, str]) -> bool:
+        """Whether Nango has anything under all of these tags; see the port."""
+        query = [*connections.with_tags(tags), ("limit", "1")]
+        with self._observed("any_grant"):
+            answer = await self._read("GET", "/connections", query, max_body=connections.MAX_PAGE)
+            return any(connections.has_tags(grant, tags) for grant in connections.read_page(answer))
 
     async def has_grant(self, integration: str, nango_id: str) -> bool:
         """Whether Nango still has the connection; see the port.

@@ -100,6 +100,10 @@ class AuthGateway(Protocol):
         """Find what Nango has under all of these tags."""
 
     @abstractmethod
+    async def any_grant(self, tags: Mapping[str, str]) -> bool:
+        """Whether Nango has anything under all of these tags: one small answer, however much it has."""
+
+    @abstractmethod
     async def has_grant(self, integration: str, nango_id: str) -> bool:
         """Whether Nango still has the connection: its list first, its 404 as the second proof."""
 

@@ -54,6 +54,15 @@ async def test_what_is_gone_at_nango_is_disconnected(world: WatchWorld) -> None:
     assert (await look_at(world, connection)).status is DISCONNECTED
 
 
+async def test_an_absence_is_believed_after_one_small_question(world: WatchWorld) -> None:
+    connection, _ = await world.authorize(), await world.authorize("hubspot")
+    world.gateway.forget(nango_id(connection))
+    listed = world.gateway.calls["find_grants"] + world.gateway.calls["grants"]
+    await look_at(world, connection)
+    assert world.gateway.calls["any_grant"] == 1
+    assert world.gateway.calls["find_grants"] + world.gateway.calls["grants"] == listed
+
+
 async def test_in_an_environment_without_anything_of_ours_nothing_is_gone(world: WatchWorld) -> None:
     connection = await world.authorize()
     world.gateway.forget(nango_id(connection))

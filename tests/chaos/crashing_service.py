@@ -42,6 +42,7 @@ REMOTE = (
     "start_flow",
     "relay_callback",
     "find_grants",
+    "any_grant",
     "has_grant",
     "fetch",
     "call_provider",

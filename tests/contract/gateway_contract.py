@@ -252,6 +252,21 @@ class Finding:
         (found,) = await world.gateway.find_grants({"connection": "a&b=c d/é[0]"})
         assert found.tags["attempt"] == "a1"
 
+    @pytest.mark.parametrize(
+        ("wanted", "there"),
+        [
+            ({"company": "acme"}, True),
+            ({"company": "acme", "connection": "conn_2"}, True),
+            ({"attempt": "a1", "connection": "conn_2"}, False),
+        ],
+    )
+    async def test_whether_anything_has_all_of_the_tags(
+        self, world: World, wanted: dict[str, str], *, there: bool
+    ) -> None:
+        await connected(world, "a1", "conn_1")
+        await connected(world, "a2", "conn_2")
+        assert await world.gateway.any_grant(wanted) is there
+
     async def test_a_grant_is_there_until_it_is_deleted(self, world: World) -> None:
         grant = await connected(world)
         assert await world.gateway.has_grant(INTEGRATION, grant.nango_id)

@@ -91,6 +91,7 @@ OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
     "start_flow": lambda gateway: gateway.start_flow("slack", SESSION),
     "relay_callback": lambda gateway: gateway.relay_callback([("state", "s"), ("code", "c")], ""),
     "find_grants": lambda gateway: gateway.find_grants({"attempt": "a1"}),
+    "any_grant": lambda gateway: gateway.any_grant({"deployment": "d1"}),
     "fetch": lambda gateway: gateway.fetch("slack", "n-1"),
     "refresh": lambda gateway: gateway.fetch("slack", "n-1", refresh=True),
     "call_provider": lambda gateway: gateway.call_provider(

@@ -63,6 +63,7 @@ ONCE: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
 }
 REPEATED: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
     "find_grants": lambda gateway: gateway.find_grants({"attempt": "a1"}),
+    "any_grant": lambda gateway: gateway.any_grant({"deployment": "d1"}),
     "has_grant": lambda gateway: gateway.has_grant("slack", "n-1"),
     "delete": lambda gateway: gateway.delete("slack", "n-1"),
     "integrations": lambda gateway: gateway.integrations(),

@@ -161,6 +161,15 @@ async def test_grants_that_lack_the_tags_are_not_believed(gateway: NangoGateway,
     assert await gateway.find_grants({"attempt": "a1"}) == []
 
 
+@pytest.mark.parametrize(("theirs", "there"), [("d1", True), ("other", False)])
+async def test_one_connection_says_whether_there_is_any(
+    gateway: NangoGateway, nango: aioresponses, theirs: str, *, there: bool
+) -> None:
+    listed = {"connection_id": "n-1", "provider_config_key": "hubspot", "tags": {"deployment": theirs}}
+    answers(nango, "GET", "/connections?tags%5Bdeployment%5D=d1&limit=1", {"connections": [listed]})
+    assert await gateway.any_grant({"deployment": "d1"}) is there
+
+
 async def test_the_walk_goes_on_while_pages_are_full(gateway: NangoGateway, nango: aioresponses) -> None:
     full = [{"connection_id": f"n-{number}", "provider_config_key": "slack"} for number in range(1000)]
     answers(nango, "GET", "/connections?limit=1000&page=0", {"connections": full})
