@@ -269,15 +269,20 @@ class StartAuthorization:
         if renamed := connection.update(name=name, metadata=None, at=tx.now, by=by):
             await tx.connections.save(renamed)
 
-    async def undo(self, attempt: Attempt, *, by: str, key_hash: bytes | None = None) -> None:
+    async def undo(
+        self, attempt: Attempt, *, by: str, key_hash: bytes | None = None, unless_begun: bool = False
+    ) -> None:
         """Close an attempt whose flow was never started, or whose URL nobody was given.
 
-        A connection that nobody was told of goes with it, and so does its Idempotency-Key.
+        A connection that nobody was told of goes with it, and so does its Idempotency-Key. `unless_begun`:
+        somebody else starts it, and may have done so meanwhile.
         """
         async with self._store.begin() as tx:
             connection = await tx.connections.get(
                 attempt.company_id, attempt.connection_id, lock=True, deleted=True
             )
+            if unless_begun and (current := await tx.attempts.get(attempt.id)) and current.mode:
+                return
             await tx.attempts.close(attempt.id, Outcome.ABANDONED, "not_started", at=tx.now)
             others = [
                 other

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import attrs
 from attrs import frozen
 
 from application.owed import owe_a_look
@@ -44,9 +43,7 @@ class ReceiveWebhook:
 
     async def _hurry(self, attempt_id: str) -> None:
         async with self._store.begin() as tx:
-            attempt = await tx.attempts.get(attempt_id)
-            if attempt is not None and attempt.closed_at is None:
-                await tx.attempts.update(attrs.evolve(attempt, check_at=tx.now))
+            await tx.attempts.hurry(attempt_id, check_at=tx.now)
 
     async def _look_at(self, connection: Connection, notice: Notice) -> None:
         # What we know already is no news. It matters, too: our own refused refresh sends another webhook.

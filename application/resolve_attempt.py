@@ -35,14 +35,16 @@ class ResolveAttempt:
         """
         if attempt.mode is None:
             # The process died between its intent and Nango's answer: nobody has the URL.
-            await self._authorizations.undo(attempt, by=ACTOR)
+            await self._authorizations.undo(attempt, by=ACTOR, unless_begun=True)
             return
         if await self._confirm(attempt, by=ACTOR):
             return
         async with self._store.begin() as tx:
             now = tx.now
-            checked = attrs.evolve(attempt, checks=attempt.checks + 1)
-            await tx.attempts.update(attrs.evolve(checked, check_at=checked.next_check(now)))
+            again = attrs.evolve(attempt, checks=attempt.checks + 1).next_check(now)
+            if not await tx.attempts.checked(attempt, check_at=again):
+                # While Nango was asked, a callback or a webhook came, or somebody else looked.
+                return
         if attempt.claimed_at is not None and now >= attempt.claimed_at + GIVE_UP:
             await self._confirm.fail(attempt, "authorization_timeout", by=ACTOR)
         elif attempt.claimed_at is None and now >= attempt.expires_at:

@@ -208,8 +208,26 @@ class MemoryAttempts(Attempts):
             nango_state=attempt.nango_state,
             nango_cookie=attempt.nango_cookie,
             check_at=attempt.check_at,
-            checks=attempt.checks,
         )
+
+    async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
+        """See the port."""
+        there = self._state.attempts.get(attempt_id)
+        if there is not None and there.closed_at is None:
+            self._state.attempts[attempt_id] = attrs.evolve(there, check_at=check_at)
+
+    async def checked(self, attempt: Attempt, *, check_at: datetime) -> bool:
+        """See the port."""
+        there = self._state.attempts.get(attempt.id)
+        if (
+            there is None
+            or there.check_at is None
+            or there.check_at != attempt.check_at
+            or (there.company_id, there.connection_id) != (attempt.company_id, attempt.connection_id)
+        ):
+            return False
+        self._state.attempts[attempt.id] = attrs.evolve(there, check_at=check_at, checks=there.checks + 1)
+        return True
 
     async def claim(self, attempt_id: str, *, at: datetime, check_at: datetime) -> Attempt | None:
         """See the port."""

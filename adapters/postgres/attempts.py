@@ -29,8 +29,18 @@ WHERE company_id = $1 AND closed_at IS NULL AND expires_at > clock()
 """
 
 _UPDATE = """
-UPDATE attempts SET nango_id = $4, mode = $5, nango_state = $6, nango_cookie = $7, check_at = $8, checks = $9
+UPDATE attempts SET nango_id = $4, mode = $5, nango_state = $6, nango_cookie = $7, check_at = $8
 WHERE company_id = $1 AND connection_id = $2 AND id = $3 AND closed_at IS NULL
+"""
+
+_HURRY = """
+UPDATE attempts SET check_at = $2 WHERE id = $1 AND closed_at IS NULL
+"""
+
+# A closed attempt has no check_at.
+_CHECKED = """
+UPDATE attempts SET check_at = $5, checks = checks + 1
+WHERE company_id = $1 AND connection_id = $2 AND id = $3 AND check_at = $4 RETURNING true
 """
 
 _CLAIM = f"""
@@ -100,8 +110,18 @@ class PostgresAttempts(Attempts):
             attempt.nango_state,
             attempt.nango_cookie,
             attempt.check_at,
-            attempt.checks,
         )
+
+    async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
+        """See the port."""
+        await self._session.run(_HURRY, attempt_id, check_at)
+
+    async def checked(self, attempt: Attempt, *, check_at: datetime) -> bool:
+        """See the port."""
+        row = await self._session.row(
+            _CHECKED, attempt.company_id, attempt.connection_id, attempt.id, attempt.check_at, check_at
+        )
+        return row is not None
 
     async def claim(self, attempt_id: str, *, at: datetime, check_at: datetime) -> Attempt | None:
         """See the port."""

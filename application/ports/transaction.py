@@ -81,9 +81,21 @@ class Attempts(Protocol):
 
     @abstractmethod
     async def update(self, attempt: Attempt) -> None:
-        """Write what may change before the end: nango_id, mode, Nango's state and cookie, check_at, checks.
+        """Write what the start of its flow brings: nango_id, mode, Nango's state and cookie, check_at.
 
         A closed attempt stays as it is.
+        """
+
+    @abstractmethod
+    async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
+        """Have it looked at then, and change nothing else; a closed attempt stays as it is."""
+
+    @abstractmethod
+    async def checked(self, attempt: Attempt, *, check_at: datetime) -> bool:
+        """Note a look that found nothing, and when to look again.
+
+        Only where it is due when `attempt` says. False where it was closed, claimed, released or hurried
+        meanwhile: then it is looked at when that said.
         """
 
     @abstractmethod

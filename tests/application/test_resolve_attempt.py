@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -152,6 +153,16 @@ async def test_a_reauthorization_that_nobody_completes_gives_back_status_and_mes
     after = await world.connection(before.id)
     assert (after.status, after.error_message) == (before.status, before.error_message)
     assert (await world.history(before.id))[-1] == "authorization_abandoned"
+
+
+async def test_a_flow_that_begins_late_is_not_given_up_by_a_worker_that_knows_less(world: World) -> None:
+    start, gate = await world.catch("start_flow", world.auth_url())
+    await world.later(seconds=20)
+    (taken,) = await world.store.take_due_attempts(limit=1, lease=timedelta(minutes=1))
+    gate.set()
+    started = await start
+    await world.service.do_due_work._resolve(taken)
+    assert (await world.come_back(started.url)).outcome == "succeeded"
 
 
 async def test_in_relay_mode_nango_is_asked_only_at_the_end(world: World) -> None:

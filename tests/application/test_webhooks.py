@@ -222,6 +222,32 @@ async def test_a_creation_completes_a_flow_that_ended_at_nango_at_once(direct: W
     assert (await direct.connection(started.connection_id)).status is ACTIVE
 
 
+async def test_a_creation_that_comes_while_the_worker_asks_is_not_forgotten(direct: WatchWorld) -> None:
+    started = await direct.auth_url()
+    await direct.later(seconds=5)
+    look, gate = await direct.catch("find_grants", direct.work())
+    await direct.finish_at_nango(started.url)
+    (grant,) = direct.gateway.stored.values()
+    await direct.webhook("creation", grant)
+    gate.set()
+    await look
+    await direct.work()
+    assert (await direct.connection(started.connection_id)).status is ACTIVE
+
+
+async def test_a_creation_that_comes_as_the_hour_ends_is_not_too_late(direct: WatchWorld) -> None:
+    started = await direct.auth_url()
+    await direct.later(minutes=60)
+    look, gate = await direct.catch("find_grants", direct.work())
+    await direct.finish_at_nango(started.url)
+    (grant,) = direct.gateway.stored.values()
+    await direct.webhook("creation", grant)
+    gate.set()
+    await look
+    await direct.work()
+    assert (await direct.connection(started.connection_id)).status is ACTIVE
+
+
 async def test_a_creation_that_is_not_true_completes_nothing(direct: WatchWorld) -> None:
     started = await direct.auth_url()
     await direct.finish_at_nango(started.url)

@@ -121,7 +121,6 @@ class AttemptRules(StoreRules):
             nango_state="state",
             nango_cookie="cookie",
             check_at=attempt.created_at + MINUTE,
-            checks=3,
         )
         async with store.begin() as tx:
             await tx.attempts.update(changed)
@@ -133,7 +132,9 @@ class AttemptRules(StoreRules):
         await _close(store, attempt, Outcome.SUPERSEDED)
         closed = await _get(store, attempt)
         async with store.begin() as tx:
-            await tx.attempts.update(attrs.evolve(attempt, checks=3))
+            await tx.attempts.update(attrs.evolve(attempt, nango_id="late"))
+            await tx.attempts.hurry(attempt.id, check_at=tx.now)
+            assert not await tx.attempts.checked(attempt, check_at=tx.now)
 
         assert await _get(store, attempt) == closed
 
@@ -143,6 +144,53 @@ class AttemptRules(StoreRules):
             await tx.attempts.update(attrs.evolve(attempt, parameters={"accountId": "2"}))
 
         assert await _get(store, attempt) == attempt
+
+    async def test_a_look_that_found_nothing_is_counted_and_the_next_one_noted(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        again = attempt.created_at + MINUTE
+        async with store.begin() as tx:
+            assert await tx.attempts.checked(attempt, check_at=again)
+
+        assert await _get(store, attempt) == attrs.evolve(attempt, check_at=again, checks=1)
+
+    async def test_the_look_of_whoever_took_it_is_noted(self, store: Store) -> None:
+        await tried(store, await born(store))
+        (taken,) = await store.take_due_attempts(limit=1, lease=MINUTE)
+
+        async with store.begin() as tx:
+            assert await tx.attempts.checked(taken, check_at=tx.now)
+
+    async def test_a_look_leaves_a_claim_that_came_meanwhile(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        claimed = await _claim(store, attempt)
+
+        async with store.begin() as tx:
+            assert not await tx.attempts.checked(attempt, check_at=attempt.expires_at)
+        assert await _get(store, attempt) == claimed
+
+    async def test_a_look_leaves_the_hurry_that_came_meanwhile(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        hurried = attempt.created_at + MINUTE
+        async with store.begin() as tx:
+            await tx.attempts.hurry(attempt.id, check_at=hurried)
+
+        async with store.begin() as tx:
+            assert not await tx.attempts.checked(attempt, check_at=attempt.expires_at)
+        assert await _get(store, attempt) == attrs.evolve(attempt, check_at=hurried)
+
+    async def test_a_hurry_changes_nothing_but_when_to_look(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        claimed = await _claim(store, attempt)
+        assert claimed is not None
+        async with store.begin() as tx:
+            await tx.attempts.hurry(attempt.id, check_at=claimed.created_at)
+
+        assert await _get(store, attempt) == attrs.evolve(claimed, check_at=claimed.created_at)
+
+    async def test_what_is_unknown_is_not_hurried(self, store: Store) -> None:
+        async with store.begin() as tx:
+            await tx.attempts.hurry("unknown", check_at=tx.now)
+            assert await tx.attempts.get("unknown") is None
 
     async def test_a_claim_notes_when_it_was_made_and_when_to_look(self, store: Store) -> None:
         attempt = await tried(store, await born(store))

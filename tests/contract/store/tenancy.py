@@ -88,7 +88,16 @@ class TenancyRules(StoreRules):
     async def test_writing_an_attempt(self, store: Store) -> None:
         attempt = await tried(store, await born(store))
         async with store.begin() as tx:
-            await tx.attempts.update(attrs.evolve(attempt, company_id=RIVAL, checks=5))
+            await tx.attempts.update(attrs.evolve(attempt, company_id=RIVAL, nango_id="theirs"))
+
+        async with store.begin() as tx:
+            assert await tx.attempts.get(attempt.id) == attempt
+
+    async def test_noting_a_look_at_an_attempt(self, store: Store) -> None:
+        attempt = await tried(store, await born(store))
+        theirs = attrs.evolve(attempt, company_id=RIVAL)
+        async with store.begin() as tx:
+            assert not await tx.attempts.checked(theirs, check_at=tx.now)
 
         async with store.begin() as tx:
             assert await tx.attempts.get(attempt.id) == attempt
