@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from multidict import istr
 
-from adapters.http.boundary import COMPANY
+from adapters.http.boundary import CALLER
 from adapters.http.limits import address_of
 from application.ports import Scope
 from domain.errors import Forbidden
@@ -36,7 +36,7 @@ def guarded(
 
     async def guard(request: web.Request) -> web.StreamResponse:
         caller = await authenticate(key=_key(request))
-        request[COMPANY] = caller.company_id
+        request[CALLER] = caller
         if scope is Scope.WRITE and caller.scope is not Scope.WRITE:
             raise Forbidden
         if limit is not None:

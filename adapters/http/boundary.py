@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from adapters.http import answers
 from adapters.http.errors import UNEXPECTED, Refusal, refusal
+from application.authenticate import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Observe = Callable[[str, str, int, float], None]
 
-COMPANY = web.RequestKey("company", str)
+CALLER = web.RequestKey("caller", Caller)
 """Whose key the request carried, once that is known."""
 
 LEAVING = web.AppKey("leaving", asyncio.Event)
@@ -103,9 +104,11 @@ def _route(request: web.Request) -> str:
 
 def _tell(request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None) -> None:
     tell = _log.error if status >= _SERVER_ERROR else _log.info
+    caller = request.get(CALLER)
     tell(
         "request",
-        company=request.get(COMPANY),
+        company=caller and caller.company_id,
+        actor=caller and caller.actor,
         route=route,
         method=request.method,
         status=status,
