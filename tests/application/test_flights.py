@@ -138,7 +138,11 @@ class Processes:
         self.connection_id = connection_id
 
     def fly(self, process: int, work: Work, kind: FlightKind = REFRESH) -> asyncio.Task[None]:
-        return asyncio.ensure_future(self.flights[process].fly(kind, COMPANY, self.connection_id, work))
+        flying = self.flights[process].fly(kind, COMPANY, self.connection_id, work)
+        call = asyncio.ensure_future(flying)
+        # Who does not wait for the answer need not hear of it when the call is collected.
+        call.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return call
 
     async def die(self, process: int) -> None:
         """Begin to refresh, and die of it."""
