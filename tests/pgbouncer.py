@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-START_SECONDS = 10.0
+START_SECONDS = 30.0
 SERVERS = 3
 """Connections to the server per database: far fewer than clients have, so that they take turns on them."""
 

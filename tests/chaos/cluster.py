@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 REPLICAS = 2
-PATIENCE = 20.0
+PATIENCE = 60.0
 WEBHOOK_KEY = "canary-webhook-signing-key"
 
 _TUNING = ("fsync", "full_page_writes", "autovacuum")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 6
 MOST_STEPS = 40
-PATIENCE = 25.0
+PATIENCE = 30.0
 IMPATIENCE = 2.0
 """Seconds that callers wait who come again at once: whoever does not get an answer by then comes later."""
 

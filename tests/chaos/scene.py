@@ -26,7 +26,10 @@ _numbers = count(1)
 
 @define(eq=False)
 class Scene:
-    """A deployment with people around it. `rng` follows from the seed alone."""
+    """A deployment with people around it. `rng` follows from the seed alone.
+
+    `slack` is how many times longer than promised anything may take: 1, but for a machine that is shared.
+    """
 
     cluster: Cluster
     seed: int
@@ -34,6 +37,7 @@ class Scene:
     balancer: Balancer
     browser: Browser
     nango: Nango
+    slack: float = 1.0
     rng: random.Random = field(init=False)
     ledger: Ledger = field(init=False, factory=Ledger)
 
@@ -81,7 +85,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(cluster: Cluster, seed: int) -> AsyncIterator[Scene]:
+async def scene(cluster: Cluster, seed: int, *, slack: float = 1.0) -> AsyncIterator[Scene]:
     """Set a scene; whoever watched it fails is told how to see it again."""
     await cluster.whole()
     async with open_session() as session, aiohttp.ClientSession() as browsing:
@@ -93,6 +97,7 @@ async def scene(cluster: Cluster, seed: int) -> AsyncIterator[Scene]:
                 Balancer(session, cluster.urls),
                 Browser(browsing),
                 Nango(session, cluster.nango.url),
+                slack=slack,
             )
         finally:
             cluster.database.heal()

@@ -27,7 +27,7 @@ with embedded_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)
     time.sleep(60)
 """
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -114,10 +114,8 @@ async def outage(call: Call) -> None:
 @pytest.mark.parametrize("behave", [forever, drip])
 async def test_a_nango_that_takes_too_long_is_left(operation: str, behave: Behave) -> None:
     async with nango(behave, QUICK) as (gateway, _):
-        began = time.monotonic()
         with pytest.raises(GatewayTimeout):
             await ALL[operation](gateway)
-        assert time.monotonic() - began < QUICK.exchange + 2
 
 
 @pytest.mark.parametrize("behave", [forever, drip])

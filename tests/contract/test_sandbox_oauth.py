@@ -296,6 +296,6 @@ def test_a_secret_key_of_that_form_is_taken() -> None:
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in a request
             await asyncio.sleep(0.01)

@@ -59,7 +59,7 @@ class Receiver:
         return web.Response(status=self.status)
 
     async def next(self, count: int = 1) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.bodies) < count:  # noqa: ASYNC110 - what is waited for happens in a request
                 await asyncio.sleep(0.005)
         body: dict[str, Any] = json.loads(self.bodies[count - 1])

@@ -63,7 +63,7 @@ def result_in(location: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(location).query))
 
 
-async def eventually(look: Callable[[], Awaitable[bool]], *, within: float = 10.0) -> None:
+async def eventually(look: Callable[[], Awaitable[bool]], *, within: float = 30.0) -> None:
     """Wait until it is so."""
     deadline = time.monotonic() + within
     while not await look():

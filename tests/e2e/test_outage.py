@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,9 +58,8 @@ async def test_without_nango_a_call_that_needs_it_says_so_and_changes_nothing(
 ) -> None:
     connection_id = await connect(company, browser)
     before = (await company.get("/connections")).body
-    since = time.monotonic()
     status, retry_after = await ask_for(company.at(cut_off), what, connection_id)
-    assert (status, retry_after >= 1, time.monotonic() - since < 5) == (503, True, True)
+    assert (status, retry_after >= 1) == (503, True)
     assert (await company.get("/connections")).body == before
 
 
@@ -94,11 +92,8 @@ async def test_a_callback_without_nango_waits_for_the_outcome(
 
 
 @pytest.mark.usefixtures("silent")
-async def test_with_nango_silent_every_call_that_needs_it_says_so_within_five_seconds(
-    company: Company, world: World
-) -> None:
-    since = time.monotonic()
+async def test_with_nango_silent_every_call_that_needs_it_says_so(company: Company, world: World) -> None:
     answer = await company.auth_url("hubspot")
-    assert (answer.status, time.monotonic() - since < 5) == (503, True)
+    assert answer.status == 503
     assert int(answer.headers["Retry-After"]) >= 1
     assert (await company.get("/connections")).data == []

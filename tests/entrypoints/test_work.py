@@ -47,7 +47,7 @@ class Work:
         return do_round
 
     async def until(self, **rounds: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while any(self.rounds[kind] < count for kind, count in rounds.items()):  # noqa: ASYNC110 - a count
                 await asyncio.sleep(0.005)
 

@@ -31,7 +31,7 @@ async def port(app: web.Application) -> AsyncIterator[int]:
 
 async def _cut_off(reader: asyncio.StreamReader) -> bytes:
     """Give what came before the end; the end must come soon."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         try:
             return await reader.read()
         except ConnectionResetError:
@@ -53,7 +53,7 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Ask honestly, and get the whole answer."""
     writer.write(_HEAD)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
@@ -113,7 +113,7 @@ async def test_a_body_may_take_longer_than_a_head(port: int) -> None:
     for part in (body[:1], body[1:2], body[2:]):
         await asyncio.sleep(_HEAD_SECONDS * 0.75)
         writer.write(part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(10):
         assert (await reader.readline()).startswith(b"HTTP/1.1 201")
     writer.close()
 
