@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import open_pool
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from adapters.postgres.pool import Pool
+
+# The same examples each time, however slow the machine: `make chaos` is what looks for new ones.
+settings.register_profile("connections", deadline=None, derandomize=True)
+settings.load_profile("connections")
 
 _TEMPLATE = "template_of_tests"
 _EMPTY = """
