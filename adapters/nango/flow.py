@@ -23,7 +23,7 @@ def read_flow(answer: Answer, integration: str) -> Flow:
     Raises:
         IntegrationMissing: the integration does not exist or is not set up.
         GatewayUnavailable: Nango is down, limits us, or has forgotten the session.
-        GatewayNonsense: not a redirect to a web page with one state.
+        GatewayNonsense: not a redirect to a web page with one state; our own must stand in its place.
 
     """
     if answer.status != 302:  # noqa: PLR2004 - HTTP
@@ -36,6 +36,12 @@ def read_flow(answer: Answer, integration: str) -> Flow:
     location = answer.headers.get("Location", "")
     query = _query_of(location)
     states = query.get("state", [])
+    if not states:
+        # Nango then keeps it elsewhere: in what was pushed (RFC 9126), or in OAuth 1.0a's callback URL.
+        raise GatewayNonsense(
+            "The provider's authorization URL carries no state (it speaks OAuth 1.0a, or wants pushed "
+            "authorization requests): Connections cannot authorize such a provider."
+        )
     if len(states) != 1 or not 0 < len(states[0]) <= MAX_STATE:
         raise GatewayNonsense("Nango began a flow without a state.")
     return Flow(

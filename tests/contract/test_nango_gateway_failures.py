@@ -333,6 +333,21 @@ async def test_a_flow_that_leads_nowhere_is_nonsense(
         await OPERATIONS["start_flow"](gateway)
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://p.example/authorize?client_id=c&request_uri=urn%3Aietf%3Aparams%3Aoauth%3Arequest_uri%3A1",
+        "https://p.example/authenticate?oauth_token=t",
+    ],
+)
+async def test_a_provider_whose_url_carries_no_state_is_refused_in_words(
+    gateway: NangoGateway, nango: aioresponses, location: str
+) -> None:
+    answers(nango, 302, "", {"Location": location})
+    with pytest.raises(GatewayNonsense, match=r"carries no state .*pushed authorization requests"):
+        await OPERATIONS["start_flow"](gateway)
+
+
 async def test_another_connection_than_asked_for_is_nonsense(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:
