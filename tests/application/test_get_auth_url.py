@@ -144,6 +144,13 @@ async def test_an_explicit_name_renames(world: World) -> None:
     assert (await world.connection(connection.id)).name == "Stripe EU"
 
 
+async def test_a_name_is_the_callers_word_and_outlives_the_users_denial(world: World) -> None:
+    connection = await world.in_error()
+    started = await world.auth_url(name="Stripe EU")
+    await world.deny(started.url)
+    assert (await world.connection(connection.id)).name == "Stripe EU"
+
+
 async def test_without_a_name_the_name_stays(world: World) -> None:
     started = await world.auth_url(name="Stripe EU")
     await world.auth_url()

@@ -26,7 +26,10 @@ MEANINGS: Mapping[type[Struct], Mapping[str, str]] = {
     requests.EventsQuery: {"after": "Only what was told after this.", "limit": "How many at most."},
     requests.AuthUrlQuery: {
         "redirectUrl": _REDIRECT,
-        "connectionName": "Custom name for the connection; without one it has the provider's.",
+        "connectionName": (
+            "Custom name for the connection, taken at once, whatever becomes of the authorization. Without "
+            "one a new connection has the provider's name, and another one keeps its own."
+        ),
     },
     requests.ReportQuery: {
         "connectionId": "The connection id from the auth flow; without it: 404.",
