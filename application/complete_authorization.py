@@ -92,7 +92,9 @@ class CompleteAuthorization:
                 attempt.company_id, attempt.connection_id, lock=True, deleted=True
             )
             attempts = await tx.attempts.of(attempt.company_id, attempt.connection_id)
-            mine = next(other for other in attempts if other.id == attempt.id)
+            mine = next((other for other in attempts if other.id == attempt.id), None)
+            if mine is None:
+                raise AuthorizationNotFound  # ended and forgotten since it was read
             if mine.closed_at is not None:
                 return mine
             if any(other.holds(tx.now) for other in attempts):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from adapters.memory.gateway import MemoryGateway, StoredGrant
+from application.authorizations import hash_state
 from domain.connection import ACTIVE, ERROR, PENDING
 from domain.errors import AuthorizationNotFound, GatewayTimeout
 from tests.application.service import SETTINGS
@@ -268,6 +270,21 @@ async def test_the_answer_is_kept_for_a_day(world: World) -> None:
     await world.store.sweep()
     with pytest.raises(AuthorizationNotFound):
         await world.come_back(started.url)
+
+
+async def test_an_attempt_that_is_forgotten_while_its_callback_waits_is_not_found(world: World) -> None:
+    first, second = await world.auth_url(), await world.auth_url()
+    relay, gate = await world.catch("relay_callback", world.come_back(first.url))
+    waiting = asyncio.ensure_future(world.come_back(second.url))
+    await world.later(seconds=1)
+    async with world.store.begin() as tx:
+        forgotten = await tx.attempts.by_state(hash_state(state_of(second.url)))
+    assert forgotten is not None
+    del world.store._state.attempts[forgotten.id]
+    with pytest.raises(AuthorizationNotFound):
+        await waiting
+    gate.set()
+    assert (await relay).outcome == "succeeded"
 
 
 async def test_a_closed_attempts_callback_is_not_relayed(world: World) -> None:
