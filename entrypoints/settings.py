@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from adapters.postgres.address import check_address
 from domain.api_key import MAX_LENGTH, MIN_LENGTH, well_formed
 from domain.errors import InvalidInput
 from domain.redirect import RedirectUrl
@@ -158,8 +159,7 @@ def _http_url(value: str) -> str:
 
 
 def _database_url(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must be a postgresql:// address")
+    check_address(value)
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from domain.api_key import readable_prefix
 from tests.e2e.journeys import eventually
 
 if TYPE_CHECKING:
@@ -153,3 +154,4 @@ async def test_no_key_is_in_the_database_or_the_logs(company: Company, world: Wo
     assert any(connection_id in text for text in dumped)
     for secret in (canary, "canary-6b0c", company.key):
         assert not [text for text in dumped + logged if secret in text]
+    assert any(f"api_key:{readable_prefix(company.key)}" in text for text in logged)

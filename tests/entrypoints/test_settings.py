@@ -40,3 +40,51 @@ def test_a_first_key_that_no_caller_could_use_is_refused(key: str) -> None:
     with pytest.raises(SettingsError, match="CONNECTIONS_BOOTSTRAP_API_KEY") as refused:
         read_settings({"CONNECTIONS_BOOTSTRAP_API_KEY": key})
     assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://connections:hunter2@db.example/connections",
+        "postgres://db.example:5433/connections?sslmode=verify-full",
+        "postgresql://connections:hunter%232@[fd00::1]:5432/connections",
+        "postgresql://connections:hunter2@db1,db2:5433/connections?target_session_attrs=read-write",
+        "postgresql:///connections?host=db1,db2&port=5432,5433&target_session_attrs=primary",
+        "postgresql://postgres:@/postgres?host=/run/postgresql",
+        "postgresql://?service=connections",
+    ],
+)
+def test_a_database_is_named_in_any_way_that_the_driver_knows(url: str) -> None:
+    assert read_settings({"CONNECTIONS_DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://u:hunter2@db/connections", "must be a postgresql:// address"),
+        ("db.example:5432/hunter2", "must be a postgresql:// address"),
+        ("postgresql://u:hunter2@db\n/connections", "must be a postgresql:// address"),
+        ("postgresql://u:hunter2@db:port/connections", "from 1 to 65535 as its ports"),
+        ("postgresql://u:hunter2@db:0/connections", "from 1 to 65535 as its ports"),
+        ("postgresql://u:hunter2@db1,db2:65536/connections", "from 1 to 65535 as its ports"),
+        ("postgresql://u:hunter2@/connections?host=db&port=5432,x", "from 1 to 65535 as its ports"),
+        ("postgresql://u:hunter2@/connections", "must name a host"),
+        ("postgresql://u:hunter2@db1,,db2/connections", "must name a host"),
+        ("postgresql://u:hunter2@:5432/connections", "must name a host"),
+        ("postgresql://u:hunter2@fd00::1/connections", "in brackets"),
+        ("postgresql://u:hunter2@[fd00::1/connections", "percent-encoded"),
+        ("postgresql://u:hunter2#@db/connections", "percent-encoded"),
+        ("postgresql://u:hunter2/@db/connections", "percent-encoded"),
+        ("postgresql://u:hunter2?@db/connections", "percent-encoded"),
+        ("postgresql://u:hunter2@2@db/connections", "percent-encoded"),
+        ("postgresql://u:hunter2@db/connections?sslmode=always", "as its sslmode"),
+        ("postgresql://u:hunter2@db/connections?target_session_attrs=master", "as its target_session_attrs"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_by_its_address_is_refused_without_saying_it(
+    url: str, words: str
+) -> None:
+    with pytest.raises(SettingsError, match=r"^CONNECTIONS_DATABASE_URL must") as refused:
+        read_settings({"CONNECTIONS_DATABASE_URL": url})
+    assert words in str(refused.value)
+    assert "hunter2" not in str(refused.value)
