@@ -26,7 +26,8 @@ DRIVER_ERRORS: Final = (
 """Everything that talking to the database may raise; TimeoutError is an OSError."""
 
 _UNSTORABLE = frozenset({"22021", "22P05", "22P02", "22003", "54001"})
-_CONCURRENT = frozenset({"23505", "40001", "40P01"})
+_DUPLICATE = "23505"
+_GAVE_WAY = frozenset({"40001", "40P01"})
 _TOO_SLOW = frozenset({"55P03", "57014"})
 _OUTAGE = frozenset({"57P01", "57P02", "57P03", "53300", "25006", "25P03"})
 _FOREIGN_KEY = "23503"
@@ -48,6 +49,11 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, asyncpg.InterfaceError | InternalClientError | OSError)
 
 
+def gave_way(error: BaseException) -> bool:
+    """Whether PostgreSQL undid what it was asked for, as it was in another's way: again, it may pass."""
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _GAVE_WAY
+
+
 def translate(error: BaseException) -> Exception:
     """Give the core's word for an error of the driver; raise it `from None`, as drivers echo arguments."""
     if is_outage(error) or isinstance(error, TimeoutError):
@@ -65,9 +71,9 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
     answer: DomainError
     if state in _UNSTORABLE:
         answer = unstorable()
-    elif state in _CONCURRENT:
+    elif state == _DUPLICATE:
         answer = ConcurrentChange()
-    elif state in _TOO_SLOW:
+    elif state in _TOO_SLOW | _GAVE_WAY:
         answer = StoreUnavailable()
     elif state == _FOREIGN_KEY and (constraint or "").endswith("_connection"):
         answer = ConnectionNotFound()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 from attrs import define, field, frozen
 
-from adapters.postgres.errors import DRIVER_ERRORS, is_outage, translate
+from adapters.postgres.errors import DRIVER_ERRORS, gave_way, is_outage, translate
 from adapters.postgres.hosts import connect
 from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     _Pool = asyncpg.Pool[asyncpg.Record]
 else:
@@ -23,6 +24,10 @@ else:
 
 ACQUIRE_TIMEOUT = 1.0
 COMMAND_TIMEOUT = 3.0
+TRIES = 3
+"""How often a statement of its own is run that PostgreSQL undoes (docs/adr/0007-who-gives-way.md)."""
+PAUSE = 0.05
+"""Seconds before the next try, at most."""
 SERVER_SETTINGS = {
     "application_name": "connections",
     "statement_timeout": "2500ms",
@@ -142,33 +147,31 @@ class Session:
 
     async def rows(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
         """Run a statement and give all its rows."""
-        try:
-            return cast("Sequence[asyncpg.Record]", await self._connection.fetch(sql, *args))
-        except asyncio.CancelledError:
-            self.cut()
-            raise
-        except DRIVER_ERRORS as error:
-            raise await self._meaning(error) from None
+        return cast("Sequence[asyncpg.Record]", await self._ask(self._connection.fetch, sql, args))
 
     async def row(self, sql: str, *args: object) -> asyncpg.Record | None:
         """Run a statement and give its first row."""
-        try:
-            return cast("asyncpg.Record | None", await self._connection.fetchrow(sql, *args))
-        except asyncio.CancelledError:
-            self.cut()
-            raise
-        except DRIVER_ERRORS as error:
-            raise await self._meaning(error) from None
+        return cast("asyncpg.Record | None", await self._ask(self._connection.fetchrow, sql, args))
 
     async def run(self, sql: str, *args: object) -> str:
         """Run a statement for its effect; give PostgreSQL's command tag, such as `UPDATE 1`."""
-        try:
-            return cast("str", await self._connection.execute(sql, *args))
-        except asyncio.CancelledError:
-            self.cut()
-            raise
-        except DRIVER_ERRORS as error:
-            raise await self._meaning(error) from None
+        return cast("str", await self._ask(self._connection.execute, sql, args))
+
+    async def _ask(self, how: Callable[..., Awaitable[Any]], sql: str, args: Sequence[object]) -> Any:
+        """Run a statement; again where it gave way to another, unless a whole transaction went with it."""
+        tries = TRIES
+        while True:
+            tries -= 1
+            try:
+                alone = not self._connection.is_in_transaction()
+                return await how(sql, *args)
+            except asyncio.CancelledError:
+                self.cut()
+                raise
+            except DRIVER_ERRORS as error:
+                if not (gave_way(error) and alone and tries):
+                    raise await self._meaning(error) from None
+            await asyncio.sleep(random.uniform(0, PAUSE))  # noqa: S311 - jitter, no secret
 
     def cut(self) -> None:
         """Drop the connection, whatever it is doing; the pool makes another.

@@ -59,11 +59,18 @@ def test_a_value_that_cannot_be_stored_is_the_callers(sqlstate: str) -> None:
     assert not is_outage(error)
 
 
-@pytest.mark.parametrize("sqlstate", ["23505", "40001", "40P01"])
-def test_a_conflict_is_a_concurrent_change(sqlstate: str) -> None:
-    error = _server_error(sqlstate)
+def test_a_duplicate_is_a_concurrent_change() -> None:
+    error = _server_error("23505")
 
     assert isinstance(translate(error), ConcurrentChange)
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_who_gave_way_is_told_to_try_again_and_condemns_no_connection(sqlstate: str) -> None:
+    error = _server_error(sqlstate)
+
+    assert isinstance(translate(error), StoreUnavailable)
     assert not is_outage(error)
 
 

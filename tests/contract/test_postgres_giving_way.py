@@ -1,0 +1,156 @@
+"""Who gives way in PostgreSQL (40001, 40P01): a statement is run again, a transaction is not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from adapters.postgres.pool import open_pool, session
+from adapters.postgres.store import PostgresStore
+from domain.authorization import KEPT, Outcome
+from domain.errors import StoreUnavailable
+from tests.contract.postgres_rows import make_older
+from tests.contract.store.base import ACME, born, stepped, tried
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from adapters.postgres.pool import Pool, Session
+    from domain.connection import Connection
+
+GIVES_WAY = """
+DO $$ BEGIN
+    IF nextval('tries') < {until} THEN RAISE EXCEPTION 'out of the way' USING ERRCODE = '{sqlstate}'; END IF;
+END $$
+"""
+
+
+@asynccontextmanager
+async def _counting(url: str) -> AsyncIterator[Session]:
+    """A session in which `tries` counts, also what is undone."""
+    pool = await open_pool(url, max_size=1)
+    try:
+        async with session(pool) as work:
+            await work.run("CREATE TEMPORARY SEQUENCE tries")
+            yield work
+    finally:
+        await pool.close()
+
+
+async def _tries(work: Session) -> int:
+    row = await work.row("SELECT last_value FROM tries")
+    assert row is not None
+    return int(row["last_value"])
+
+
+@pytest.mark.parametrize("method", ["rows", "row", "run"])
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+async def test_a_statement_that_gave_way_twice_is_run_again(
+    database_url: str, sqlstate: str, method: str
+) -> None:
+    async with _counting(database_url) as work:
+        await getattr(work, method)(GIVES_WAY.format(until=3, sqlstate=sqlstate))
+
+
+async def test_a_statement_that_gives_way_three_times_is_not_run_again(database_url: str) -> None:
+    async with _counting(database_url) as work:
+        with pytest.raises(StoreUnavailable):
+            await work.run(GIVES_WAY.format(until=99, sqlstate="40P01"))
+        assert await _tries(work) == 3
+
+
+async def test_a_statement_of_a_transaction_is_not_run_again(database_url: str) -> None:
+    async with _counting(database_url) as work:
+        await work.run("BEGIN")
+        with pytest.raises(StoreUnavailable):
+            await work.run(GIVES_WAY.format(until=99, sqlstate="40P01"))
+        await work.run("ROLLBACK")
+        assert await _tries(work) == 1
+
+
+async def test_a_statement_that_fails_for_another_reason_is_not_run_again(database_url: str) -> None:
+    async with _counting(database_url) as work:
+        with pytest.raises(StoreUnavailable):
+            await work.run(GIVES_WAY.format(until=99, sqlstate="55P03"))
+        assert await _tries(work) == 1
+
+
+async def test_a_commit_that_gave_way_is_not_taken_for_one_that_was_done(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    await postgres_pool.execute(
+        """
+        CREATE FUNCTION give_way() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'out of the way' USING ERRCODE = '40P01'; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON connections DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION give_way()
+        """
+    )
+    try:
+        with pytest.raises(StoreUnavailable):
+            await born(store)
+    finally:
+        await postgres_pool.execute("DROP FUNCTION give_way CASCADE")
+
+
+@pytest.fixture
+async def witness(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection beside the pool."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_a_sweep_that_meets_another_in_a_deadlock_is_done_all_the_same(
+    postgres_pool: Pool, witness: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    first, second = [await _closed(store, connection) for _ in range(2)]
+    await make_older(postgres_pool, KEPT)
+    await witness.execute("SET deadlock_timeout = '1min'")
+    async with witness.transaction():
+        await _hold(witness, second)
+        sweep = asyncio.create_task(store.sweep())
+        await _until_somebody_waits(witness)
+        await _hold(witness, first)
+    await sweep
+
+    assert await postgres_pool.fetchval("SELECT count(*) FROM attempts") == 0
+
+
+async def _closed(store: PostgresStore, connection: Connection) -> str:
+    attempt = await tried(store, connection)
+    async with store.begin() as tx:
+        await tx.attempts.close(attempt.id, Outcome.FAILED, "denied", at=tx.now)
+    return attempt.id
+
+
+async def _hold(witness: asyncpg.Connection[asyncpg.Record], attempt_id: str) -> None:
+    await witness.execute("SELECT FROM attempts WHERE id = $1 FOR UPDATE", attempt_id)
+
+
+async def _until_somebody_waits(witness: asyncpg.Connection[asyncpg.Record]) -> None:
+    async with asyncio.timeout(5):
+        # What is waited for happens in the database: there is no event to wait on.
+        while not await witness.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_transaction_sees_what_was_committed_whatever_the_database_would_like(
+    database_url: str, postgres_pool: Pool
+) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    pool = await open_pool(database_url, max_size=1)
+    try:
+        async with session(pool) as work:
+            await work.run("SET default_transaction_isolation = 'serializable'")
+        async with PostgresStore(pool).begin() as tx:
+            renamed = await stepped(store, connection, "update", name="Other", metadata=None)
+            assert await tx.connections.get(ACME, connection.id, lock=True) == renamed
+    finally:
+        await pool.close()
