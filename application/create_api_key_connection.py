@@ -13,10 +13,11 @@ from application.create_connection import ConnectionCreated
 from application.delete_connection import HURRIED, PATIENT, remove_now
 from application.idempotency import Idempotency, Reservation
 from application.import_credentials import api_key_of, may_be_under_way
+from application.new_connection import NewConnection
 from application.ports import Job, JobKind
 from application.remove_grants import end_authorizations
 from application.settle import identified
-from domain.connection import ACTIVE, PENDING, AuthKind, Connection, Origin
+from domain.connection import ACTIVE, PENDING, AuthKind
 from domain.errors import ConcurrentChange, ConnectionNotFound, CredentialsRefused, GrantNotFound
 from domain.provider import normalise_parameters
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from application.import_credentials import ImportCredentials
     from application.ports import Ids, ProviderCatalogue, Store, Verdict
     from application.remove_grants import RemoveGrants
+    from domain.connection import Connection
     from domain.provider import ApiKey
 
 ACTOR = "worker"
@@ -98,31 +100,22 @@ class CreateApiKeyConnection:
 
     async def _begin(self, wanted: _Wanted, reservation: Reservation | None) -> ConnectionCreated:
         async with self._store.begin() as tx:
-            if reservation:
-                await reservation.reserve(tx)
-            begun = Connection.begin(
-                id=reservation.record.connection_id if reservation else self._ids.connection_id(),
-                company_id=wanted.company_id,
-                provider=wanted.provider,
-                name=wanted.name,
+            connection = await wanted.begin(
+                tx,
+                self._ids,
+                reservation,
                 auth_kind=AuthKind.API_KEY,
-                origin=Origin.CREATE,
                 integration=wanted.api_key.integration,
-                parameters=wanted.parameters,
-                metadata=wanted.metadata,
-                at=tx.now,
-                by=wanted.actor,
             )
-            await tx.connections.save(begun)
             intent = Job(
                 id=self._ids.random_id(),
                 kind=JobKind.IMPORT,
                 company_id=wanted.company_id,
-                connection_id=begun.after.id,
+                connection_id=connection.id,
                 due_at=tx.now + PATIENCE,
             )
             await tx.jobs.add(intent)
-        return await self._try(wanted, begun.after, intent, reservation)
+        return await self._try(wanted, connection, intent, reservation)
 
     async def _again(self, wanted: _Wanted, reservation: Reservation) -> ConnectionCreated:
         record = reservation.record
@@ -277,15 +270,9 @@ async def discard_import(
 
 
 @frozen(kw_only=True)
-class _Wanted:
-    company_id: str
-    provider: str
-    name: str
-    metadata: Mapping[str, Any]
-    parameters: Mapping[str, str]
+class _Wanted(NewConnection):
     credentials: Mapping[str, str] = field(repr=False)
     api_key: ApiKey
-    actor: str
 
 
 def _answer(connection: Connection) -> ConnectionCreated:

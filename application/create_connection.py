@@ -9,8 +9,9 @@ from attrs import field, frozen
 
 from application.authorizations import fill_state, oauth_of, parameters_for, with_state
 from application.idempotency import Idempotency, Reservation
+from application.new_connection import NewConnection
 from domain.authorization import AttemptMode
-from domain.connection import PENDING, AuthKind, Connection, Origin
+from domain.connection import PENDING, AuthKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from application.authorizations import StartAuthorization
     from application.ports import Ids, ProviderCatalogue, Store
     from domain.authorization import Attempt
-    from domain.connection import ConnectionStatus
+    from domain.connection import Connection, ConnectionStatus
     from domain.provider import OAuth
     from domain.redirect import RedirectUrl
 
@@ -90,26 +91,17 @@ class CreateConnection:
     async def _begin(self, wanted: _Wanted, reservation: Reservation | None) -> ConnectionCreated:
         state = reservation.state() if reservation else self._authorizations.new_state()
         async with self._store.begin() as tx:
-            if reservation:
-                await reservation.reserve(tx)
-            begun = Connection.begin(
-                id=reservation.record.connection_id if reservation else self._ids.connection_id(),
-                company_id=wanted.company_id,
-                provider=wanted.provider,
-                name=wanted.name,
+            connection = await wanted.begin(
+                tx,
+                self._ids,
+                reservation,
                 auth_kind=AuthKind.OAUTH,
-                origin=Origin.CREATE,
                 integration=wanted.oauth.integration,
-                parameters=wanted.parameters,
-                metadata=wanted.metadata,
-                at=tx.now,
-                by=wanted.actor,
             )
-            await tx.connections.save(begun)
             attempt = await self._authorizations.intend(
-                tx, begun.after, wanted.oauth, wanted.redirect_url, state, wanted.parameters
+                tx, connection, wanted.oauth, wanted.redirect_url, state, wanted.parameters
             )
-        return await self._start(wanted, begun.after, attempt, state, reservation, is_new=True)
+        return await self._start(wanted, connection, attempt, state, reservation, is_new=True)
 
     async def _again(self, wanted: _Wanted, reservation: Reservation) -> ConnectionCreated:
         """Answer a repetition: from the record, or by finishing what a crash left half done."""
@@ -156,15 +148,9 @@ class CreateConnection:
 
 
 @frozen(kw_only=True)
-class _Wanted:
-    company_id: str
-    provider: str
-    name: str
-    metadata: Mapping[str, Any]
+class _Wanted(NewConnection):
     redirect_url: RedirectUrl | None
-    parameters: Mapping[str, str]
     oauth: OAuth
-    actor: str
 
 
 def _answer(connection: Connection, url: str) -> ConnectionCreated:
