@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 INHERITED = "LISTENER_FD"
 """Names, for a child of `supervise`, the descriptor of the socket that its parent listens on."""
+LIFELINE = "LIFELINE_FD"
+"""Names, for a child of `supervise`, the descriptor that is at its end once the parent is, killed or not."""
 NUMBER = "WORKER_NUMBER"
 """Tells a child of `supervise` which it is, from 0."""
 
+_ALONE = -1
 _RESTART_PAUSE = 1.0
 _LOOK_AGAIN = 0.1
 _SAME_SIGNAL = 1.0
@@ -94,7 +97,10 @@ def settle() -> None:
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run a coroutine on uvloop with an event that SIGTERM and SIGINT set; a second signal ends at once."""
+    """Run a coroutine on uvloop with an event that SIGTERM and SIGINT set; a second signal ends at once.
+
+    In a child of `supervise` its parent's death sets it, too: nobody else would end it.
+    """
 
     async def with_signals() -> None:
         stop = asyncio.Event()
@@ -109,8 +115,17 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
             elif loop.time() - asked_at >= _SAME_SIGNAL:
                 os._exit(1)
 
+        def let_go() -> None:
+            loop.remove_reader(lifeline)
+            if not stop.is_set():
+                _log.error("supervisor died")
+                stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ask)
+        lifeline = int(os.environ.get(LIFELINE, _ALONE))
+        if lifeline != _ALONE:
+            loop.add_reader(lifeline, let_go)
         await main(stop)
 
     uvloop.run(with_signals())
@@ -133,11 +148,13 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    # Nothing is ever written: the other end is this process's alone, and closed however it ends.
+    lifeline, _ = os.pipe()
     while not asked:
         for number in [number for number, at in start_at.items() if at <= time.monotonic()]:
             del start_at[number]
             # One of them does the worker's rounds.
-            children[number] = _start(listener, number, with_worker=with_worker and number == 0)
+            children[number] = _start(listener, lifeline, number, with_worker=with_worker and number == 0)
         for number, child in list(children.items()):
             if child.poll() is not None:
                 _log.error("worker process died", status=child.returncode)
@@ -150,11 +167,18 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
     return max((abs(status) for status in statuses if status != -asked[0]), default=0)
 
 
-def _start(listener: socket.socket, number: int, *, with_worker: bool) -> subprocess.Popen[bytes]:
+def _start(
+    listener: socket.socket, lifeline: int, number: int, *, with_worker: bool
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - ourselves again
         [sys.executable, "-m", "entrypoints", "serve", *(["--with-worker"] if with_worker else [])],
-        pass_fds=[listener.fileno()],
-        env={**os.environ, INHERITED: str(listener.fileno()), NUMBER: str(number)},
+        pass_fds=[listener.fileno(), lifeline],
+        env={
+            **os.environ,
+            INHERITED: str(listener.fileno()),
+            LIFELINE: str(lifeline),
+            NUMBER: str(number),
+        },
     )
 
 

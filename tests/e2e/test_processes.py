@@ -130,6 +130,28 @@ async def test_a_signal_to_the_whole_group_lets_a_request_end(
         assert server.popen.wait(30) == 0
 
 
+async def test_worker_processes_whose_parent_is_killed_let_a_request_end_and_end_themselves(
+    world: World, company: Company, browser: Browser, nango: Nango
+) -> None:
+    started = (await company.auth_url("stripe")).data
+    callback = await browser.consent(started["authUrl"])
+    await nango.linger("stripe-app", 1.0)
+    with running(world.serve("--workers", 2)) as server:
+        server.wait_ready()
+        on_its_way = asyncio.create_task(browser.visit(callback, at=server.url))
+
+        await eventually(nango.is_exchanging)
+        server.signal(signal.SIGKILL)
+        assert server.popen.wait() == -signal.SIGKILL
+        assert result_in((await on_its_way).location)["success"] == "true"
+
+        async def all_ended() -> bool:
+            return not group_of(server.popen.pid)
+
+        await eventually(all_ended)
+        assert server.said.count("supervisor died") == 2
+
+
 async def test_a_worker_that_has_nothing_to_do_ends(world: World) -> None:
     with running(world.worker()) as worker:
 
