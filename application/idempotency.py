@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PATIENCE = 8.0
-"""Seconds that a repetition waits for the first request's answer: as long as its calls to Nango may take.
-Without an answer by then, the first one's process has died."""
+PATIENCE = timedelta(seconds=8)
+"""As long as a request's calls to Nango may take. Where a reservation has no answer by then, its process has
+died, and a repetition takes it over."""
 
 _LOOK_AGAIN = 0.1
 
@@ -136,15 +137,13 @@ class Idempotency:
         self, reservation: Reservation, begin: Callable[[Reservation | None], Awaitable[Result]]
     ) -> Result:
         """Begin, or wait for whoever has begun in another process: both callers shall get the same answer."""
-        patience = asyncio.get_running_loop().time() + PATIENCE
         while True:
             try:
                 return await begin(reservation)
             except _KeyTaken as taken:
                 if taken.record.fingerprint != reservation.record.fingerprint:
                     raise IdempotencyKeyReused from None
-                late = asyncio.get_running_loop().time() >= patience
-                if late or taken.record.authorization_url is not None:
+                if taken.record.age >= PATIENCE or taken.record.authorization_url is not None:
                     raise
             await asyncio.sleep(_LOOK_AGAIN)
 

@@ -301,7 +301,7 @@ class MemoryIdempotencyRecords(IdempotencyRecords):
         now = self._clock()
         there = self._state.records.get((company_id, record.key_hash))
         if there is not None and there[1] + RECORDS_KEPT > now:
-            return there[0]
+            return attrs.evolve(there[0], age=now - there[1])
         self._state.records[company_id, record.key_hash] = (record, now)
         return None
 

@@ -35,7 +35,10 @@ _COMPLETE = """
 UPDATE idempotency_records SET salt = $3, authorization_url = $4 WHERE company_id = $1 AND key_hash = $2
 """
 
-_KEPT = f"SELECT {RECORD_COLUMNS} FROM idempotency_records WHERE company_id = $1 AND key_hash = $2"  # noqa: S608
+_KEPT = f"""
+SELECT {RECORD_COLUMNS}, clock() - created_at AS age FROM idempotency_records
+WHERE company_id = $1 AND key_hash = $2
+"""  # noqa: S608 - constants
 
 
 @frozen

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,7 +160,8 @@ class IdempotencyRecord:
 
     The answer to a create holds a state, which is never stored: it is derived from the key, which only the
     caller has, and `salt`. `fingerprint` is a SHA-256 over the request, `authorization_url` the answer's
-    URL without its state, None until the flow was started.
+    URL without its state, None until the flow was started. `age` is how long ago the key was reserved, by the
+    database's clock, where it was before.
     """
 
     key_hash: bytes
@@ -167,6 +169,7 @@ class IdempotencyRecord:
     connection_id: str
     salt: bytes
     authorization_url: str | None = None
+    age: timedelta = field(default=timedelta(), eq=False)
 
 
 class IdempotencyRecords(Protocol):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -206,6 +207,27 @@ async def test_a_repetition_resumes_what_a_crash_left_half_done(world: World) ->
     created = await world.create(key=KEY)
     assert [each.id for each in await world.connections()] == [created.connection_id]
     assert (await world.come_back(created.oauth_url)).outcome == "succeeded"
+
+
+async def test_a_repetition_waits_while_the_first_may_still_be_answered(world: World) -> None:
+    creating, gate = await world.catch("start_flow", world.create(key=KEY))
+    await world.later(seconds=6)
+    repetition = asyncio.ensure_future(world.another_process().create(key=KEY))
+    await world.later(seconds=1)
+    assert not repetition.done()
+    gate.set()
+    assert await repetition == await creating
+
+
+@pytest.mark.parametrize(("died", "waits"), [(2, 6), (7, 1), (15, 0)])
+async def test_a_repetition_waits_no_longer_than_the_first_may_take(
+    world: World, died: int, waits: int
+) -> None:
+    await _crash(world)
+    began = world.now() - timedelta(seconds=1)
+    await world.later(seconds=died - 1)
+    await world.create(key=KEY)
+    assert world.now() - began - timedelta(seconds=died) <= timedelta(seconds=waits + 0.2)
 
 
 async def test_a_resumed_connection_outlives_the_crashed_attempts_end(world: World) -> None:

@@ -80,7 +80,10 @@ CREATE = Operation(
         "Idempotency-Key": {
             "description": (
                 "Makes a repetition safe: the same key with the same request gives the same answer for "
-                "24 hours, with another request 422."
+                "24 hours, with another request 422. A repetition waits for the answer of a request that is "
+                "under way; 8 s after that began it finishes what was left half done, for then its process "
+                "has died. Where the first came to nothing, the repetition begins anew. After a 503, or no "
+                "answer at all, repeat with the same key."
             ),
             "type": "string",
             "pattern": rf"^[!-~]{{1,255}}{END}",

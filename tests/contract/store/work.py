@@ -127,6 +127,16 @@ class IdempotencyRules(StoreRules):
         assert await _put(store, first) is None
         assert await _put(store, second) == first
 
+    async def test_how_long_ago_a_key_was_reserved_is_known(self, store: Store, age: Age) -> None:
+        record = _record(await born(store))
+        await _put(store, record)
+        await age(MINUTE)
+
+        there = await _put(store, record)
+
+        assert there is not None
+        assert MINUTE <= there.age < 2 * MINUTE
+
     async def test_a_key_may_be_reserved_before_its_connection_is_born(self, store: Store) -> None:
         async with store.begin() as tx:
             birth = a_birth(tx.now)
