@@ -23,7 +23,7 @@ from attrs import field, frozen
 
 from domain.errors import IllegalTransition
 from domain.events import EventType
-from domain.history import Change
+from domain.history import Change, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -347,7 +347,7 @@ class Connection:
         """Rename, or replace the metadata; None leaves a field as it is."""
         name = self.name if name is None else name
         metadata = self.metadata if metadata is None else metadata
-        if (name, metadata) == (self.name, self.metadata):
+        if name == self.name and same(metadata, self.metadata):
             return None
         return self._change(EventType.UPDATED, None, at=at, by=by, name=name, metadata=metadata)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
@@ -46,7 +48,14 @@ class Change:
             changes={
                 name: getattr(after, name)
                 for name in names
-                if before is None or getattr(after, name) != getattr(before, name)
+                if before is None or not same(getattr(after, name), getattr(before, name))
             },
         )
         return cls(before, after, event)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a field are the same once written: to Python true equals 1, in JSON not."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return json.dumps(dict(one), sort_keys=True) == json.dumps(dict(other), sort_keys=True)
+    return bool(one == other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
 import pytest
 
 from domain.connection import Connection, ConnectionStatus
@@ -172,6 +173,14 @@ def test_metadata_is_replaced_and_may_become_empty() -> None:
     change = ACTIVE.update(name=None, metadata={}, at=LATER, by="api_key:ck_1")
     assert change is not None
     assert (change.after.metadata, change.after.name) == ({}, ACTIVE.name)
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, True), (0, False), (1, 1.0), (["a", 1], ["a", True])])
+def test_metadata_that_only_python_takes_for_the_same_is_replaced(old: object, new: object) -> None:
+    connection = attrs.evolve(ACTIVE, metadata={"key": old})
+    change = connection.update(name=None, metadata={"key": new}, at=LATER, by="api_key:ck_1")
+    assert change is not None
+    assert repr(change.event.changes) == repr({"metadata": {"key": new}})
 
 
 def test_an_update_to_what_is_there_is_no_news() -> None:
