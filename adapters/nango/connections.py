@@ -24,6 +24,14 @@ MAX_PAGE = 8 * 1024 * 1024
 """Bytes of one page: other applications' connections may carry much metadata, and must not stop a sweep."""
 
 
+MAX_NAME = 255
+
+
+def is_name(text: str) -> bool:
+    """Whether this can name something of ours: names are kept, looked up, and sent in headers."""
+    return 0 < len(text) <= MAX_NAME and text.isascii() and text.isprintable()
+
+
 def segment(text: str) -> str:
     """Give an id as one segment of a path."""
     return quote(text, safe="")

@@ -44,23 +44,26 @@ def read_flow(answer: Answer, integration: str) -> Flow:
         )
     if len(states) != 1 or not 0 < len(states[0]) <= MAX_STATE:
         raise GatewayNonsense("Nango began a flow without a state.")
+    cookie = _cookie(answer, f"oauth2-{states[0]}")
+    # Both are kept and sent back to Nango: neither a database nor a header takes everything.
+    if not _visible(states[0]) or not _visible(cookie):
+        raise GatewayNonsense("Nango began a flow that cannot be kept.")
     return Flow(
         authorization_url=location,
         redirect_uri=query.get("redirect_uri", [None])[0],
         state=states[0],
-        cookie=_cookie(answer, f"oauth2-{states[0]}"),
+        cookie=cookie,
     )
+
+
+def _visible(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _query_of(location: str) -> dict[str, list[str]]:
     """Give the query of an absolute http or https address."""
     wrong = GatewayNonsense("Nango began a flow that leads nowhere.")
-    if (
-        len(location) > MAX_LOCATION
-        or not location.isascii()
-        or not location.isprintable()
-        or " " in location
-    ):
+    if len(location) > MAX_LOCATION or not _visible(location) or " " in location:
         raise wrong
     try:
         parts = urlsplit(location)

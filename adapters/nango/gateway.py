@@ -137,12 +137,15 @@ class NangoGateway(AuthGateway):
         What comes back is checked against the tags again: a filter that Nango did not understand must not
         hand somebody else's connections to whoever cleans up.
         """
-        return [
+        found = [
             grant
             async for page in self._pages("find_grants", connections.with_tags(tags))
             for grant in page
             if connections.has_tags(grant, tags)
         ]
+        if not all(connections.is_name(grant.nango_id) for grant in found):
+            raise GatewayNonsense("Nango names a connection in a way that nobody can keep.")
+        return found
 
     async def any_grant(self, tags: Mapping[str, str]) -> bool:
         """Whether Nango has anything under all of these tags; see the port."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from adapters.nango.answers import SessionAnswer
 from adapters.nango.failures import success
 from application.ports import Session
+from domain.errors import GatewayNonsense
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +50,12 @@ def read_session(answer: Answer, integration: str) -> Session:
     Raises:
         IntegrationMissing: Nango has no such integration.
         GrantNotFound: the connection to reconnect is gone at Nango.
+        GatewayNonsense: also where it ends at a time that UTC does not have.
 
     """
     data = success(answer, SessionAnswer, integration, status=201).data
-    return Session(token=data.token, connect_link=data.connect_link, expires_at=data.expires_at)
+    try:
+        expires_at = data.expires_at.astimezone(UTC)
+    except OverflowError:
+        raise GatewayNonsense from None
+    return Session(token=data.token, connect_link=data.connect_link, expires_at=expires_at)

@@ -6,9 +6,10 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
+from adapters.nango.answers import decoded_or_none
+from adapters.nango.connections import is_name
 from application.ports import Notice, NoticeReader
 from domain.errors import WebhookRefused
 
@@ -41,7 +42,6 @@ class NangoNotices(NoticeReader):
     def __init__(self, keys: Sequence[str]) -> None:
         """Take the current signing keys: several during a rotation, none to refuse every webhook."""
         self._keys = [key.encode() for key in keys]
-        self._decoder = msgspec.json.Decoder(_Webhook)
 
     def read(self, body: bytes, signature: str | None) -> Notice | None:
         """See the port."""
@@ -50,13 +50,12 @@ class NangoNotices(NoticeReader):
         # Every key is tried, so that the time taken does not tell which one fits.
         if not sum(hmac.compare_digest(given, expected) for expected in signatures):
             raise WebhookRefused
-        try:
-            webhook = self._decoder.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        webhook = decoded_or_none(body, _Webhook)
+        if webhook is None:
             return None  # genuine, and of a kind that we do not know
         attempt_id = (webhook.tags or {}).get("attempt")
         names = (webhook.provider_config_key, webhook.connection_id, attempt_id or "-")
-        if webhook.type != "auth" or not all(map(_is_name, names)):
+        if webhook.type != "auth" or not all(map(is_name, names)):
             return None
         return Notice(
             integration=webhook.provider_config_key,
@@ -65,8 +64,3 @@ class NangoNotices(NoticeReader):
             trouble=not webhook.success,
             well=webhook.success and webhook.operation in _WELL,
         )
-
-
-def _is_name(text: str) -> bool:
-    """Whether this can name anything of ours; a database refuses to look for a NUL."""
-    return bool(text) and text.isascii() and text.isprintable()

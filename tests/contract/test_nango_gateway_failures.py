@@ -348,6 +348,39 @@ async def test_a_provider_whose_url_carries_no_state_is_refused_in_words(
         await OPERATIONS["start_flow"](gateway)
 
 
+@pytest.mark.parametrize(
+    ("state", "cookie"),
+    [("a%00b", ""), ("%ff", ""), ("%0d%0a", ""), ("s", "oauth2-s=\udcff"), ("s", "oauth2-s=\x01")],
+    ids=range(5),
+)
+async def test_a_flow_that_cannot_be_kept_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, state: str, cookie: str
+) -> None:
+    answers(nango, 302, "", {"Location": f"https://p.example/?state={state}", "Set-Cookie": cookie})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS["start_flow"](gateway)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
+        {"expires_at": "9999-12-31T23:59:59-14:00"},
+        {"connect_link": "javascript:alert(1)"},
+        {"connect_link": "https://c.example/\0"},
+        {"connect_link": "https://c.example/" + "x" * 8192},
+    ],
+    ids=range(5),
+)
+async def test_a_session_that_cannot_be_given_on_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, changes: dict[str, str]
+) -> None:
+    good = {"token": "t", "connect_link": "https://c.example", "expires_at": "2026-01-01T12:00:00Z"}
+    answers(nango, 201, {"data": {**good, **changes}})
+    with pytest.raises(GatewayNonsense):
+        await OPERATIONS["open_session"](gateway)
+
+
 async def test_another_connection_than_asked_for_is_nonsense(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:

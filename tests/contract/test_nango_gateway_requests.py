@@ -170,6 +170,16 @@ async def test_one_connection_says_whether_there_is_any(
     assert await gateway.any_grant({"deployment": "d1"}) is there
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "a\r\nX: y", "é", "\u2028", "a" * 256], ids=range(6))
+async def test_a_name_that_nobody_can_keep_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, name: str
+) -> None:
+    listed = {"connection_id": name, "provider_config_key": "slack", "tags": {"attempt": "a1"}}
+    answers(nango, "GET", "/connections?tags%5Battempt%5D=a1&limit=1000&page=0", {"connections": [listed]})
+    with pytest.raises(GatewayNonsense):
+        await gateway.find_grants({"attempt": "a1"})
+
+
 async def test_the_walk_goes_on_while_pages_are_full(gateway: NangoGateway, nango: aioresponses) -> None:
     full = [{"connection_id": f"n-{number}", "provider_config_key": "slack"} for number in range(1000)]
     answers(nango, "GET", "/connections?limit=1000&page=0", {"connections": full})

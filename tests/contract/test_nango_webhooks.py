@@ -205,8 +205,9 @@ def test_without_keys_the_signature_of_an_empty_key_is_refused() -> None:
         b'{"type":"auth","extra":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
         b"9" * 5_000,
         b'{"type":"\\ud800"}',
+        b'{"type":"\xff"}',
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_what_is_no_webhook_is_no_reason_to_look(body: bytes) -> None:
     assert read(body) is None
@@ -226,6 +227,7 @@ def test_what_is_no_webhook_is_no_reason_to_look(body: bytes) -> None:
         {"connectionId": "a\0b"},
         {"connectionId": "é"},
         {"connectionId": "a\nb"},
+        {"connectionId": "a" * 256},
         {"providerConfigKey": ""},
         {"providerConfigKey": "\0"},
         {"success": "yes"},
