@@ -75,8 +75,7 @@ class CompleteAuthorization:
     async def _complete(self, attempt: Attempt, query: Query) -> AuthorizationResult:
         try:
             async with asyncio.timeout(RELAY_DEADLINE.total_seconds()):
-                # What is waited for may happen in another process: there is no event to wait on.
-                while (claimed := await self._claim(attempt)) is None:  # noqa: ASYNC110
+                while (claimed := await self._claim(attempt)) is None:  # noqa: ASYNC110 - may be another process
                     await asyncio.sleep(_LOOK_AGAIN)
         except TimeoutError:
             return result_of(attempt)

@@ -6,6 +6,6 @@ import sys
 # tenth of a start. It takes None for "not installed".
 if "structlog" not in sys.modules and "rich" not in sys.modules:
     sys.modules["rich"] = None  # type: ignore[assignment] # documented by Python: import fails at once
-    import structlog.dev  # noqa: F401
+    import structlog.dev  # noqa: F401 - imported here to be there
 
     del sys.modules["rich"]

@@ -239,8 +239,9 @@ def _report(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - a server never prints one: 4 MB, a tenth of its start
-    from rich.table import Table  # noqa: PLC0415
+    # A server never prints one: 4 MB, and a tenth of its start.
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415 - see above
 
     table = Table(*columns, box=None)
     for row in rows:

@@ -133,8 +133,8 @@ def _answers(postmaster: Path) -> bool:
 
 def _sockets(postmaster: Path) -> Path:
     """Give the directory of the server's socket, the fifth line of its pid file, or where it mostly is."""
-    lines = postmaster.read_text().splitlines()
-    return Path(lines[4]) if len(lines) > 4 and lines[4] else postmaster.parent  # noqa: PLR2004
+    directory = "".join(postmaster.read_text().splitlines()[4:5])
+    return Path(directory) if directory else postmaster.parent
 
 
 def _prune_handles(pgdata: Path) -> None:

@@ -243,10 +243,10 @@ async def _commit(work: Session) -> None:
 
 
 async def _roll_back(work: Session) -> None:
-    # PostgreSQL undoes what a connection leaves open; why the block failed matters more than how this did.
+    # PostgreSQL undoes what a connection leaves open.
     try:
         await work.run("ROLLBACK")
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - why the block failed matters more than how this did
         work.cut()
     except BaseException:
         work.cut()

@@ -75,6 +75,12 @@ def test_such_a_mention_would_be_found(disguised: str) -> None:
     assert UNMENTIONABLE.search(text)
 
 
+def test_every_exception_from_the_rules_has_its_reason_beside_it() -> None:
+    bare = re.compile(r"# *(?:noqa(?:: *[A-Z0-9, ]+)?|type: *ignore(?:\[[a-z, -]+\])?) *$", re.MULTILINE)
+    files = [path for path in every_file() if path.suffix == ".py"]
+    assert [str(path) for path in files if bare.search(path.read_text("utf-8"))] == []
+
+
 def test_every_error_has_a_code_of_its_own() -> None:
     codes = [error.__dict__.get("code") for error in ERRORS]
     assert None not in codes

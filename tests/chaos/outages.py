@@ -141,7 +141,9 @@ async def _every_call(scene: Scene) -> Mapping[str, Callable[[], Awaitable[Answe
         await endpoint.prepare(case)
         if endpoint.act is crashes.webhook:
             continue  # asks the sandbox itself first
-        calls[name] = lambda case=case, act=endpoint.act: act(case, scene.cluster.urls[0])  # type: ignore[misc]
+        calls[name] = lambda case=case, act=endpoint.act: act(  # type: ignore[misc] # mypy cannot infer its type
+            case, scene.cluster.urls[0]
+        )
     return calls
 
 

@@ -135,8 +135,8 @@ async def _hold(witness: asyncpg.Connection[asyncpg.Record], attempt_id: str) ->
 
 async def _until_somebody_waits(witness: asyncpg.Connection[asyncpg.Record]) -> None:
     async with asyncio.timeout(5):
-        # What is waited for happens in the database: there is no event to wait on.
-        while not await witness.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await witness.fetchval(waiting):  # noqa: ASYNC110 - a lock has no event to wait for
             await asyncio.sleep(0.01)
 
 

@@ -125,7 +125,7 @@ def main(words: Sequence[str]) -> int:
         trees = [_copy(Path(directory) / str(number)) for number in range(LANES)]
         failing = trees[0].run(sorted({test for mutant in mutants for test in mutant.tests}))
         if failing is not None:
-            print(f"{failing} fails with every guard in place: nothing was tried")  # noqa: T201
+            print(f"{failing} fails with every guard in place: nothing was tried")
             return 1
         found = []
         for result in _try_all(mutants, trees, quick=quick):
@@ -172,11 +172,11 @@ def _try_all(mutants: Sequence[Mutant], trees: Sequence[Tree], *, quick: bool) -
             attempts = [before.get(mutant.guard), mutant.tests, None if quick else EVERYTHING]
             by = tree.without(mutant, [tests for tests in attempts if tests])
         except (ValueError, RuntimeError) as problem:
-            print(f"? {mutant.guard}: {problem}", flush=True)  # noqa: T201
+            print(f"? {mutant.guard}: {problem}", flush=True)
             return None
         finally:
             free.put(tree)
-        print(f"{'✗' if by is None else '✓'} {mutant.file}: {mutant.guard}: {by}", flush=True)  # noqa: T201
+        print(f"{'✗' if by is None else '✓'} {mutant.file}: {mutant.guard}: {by}", flush=True)
         return Result(mutant=mutant, by=by)
 
     with ThreadPoolExecutor(len(trees)) as lanes:
@@ -191,11 +191,11 @@ def _tell(mutants: Sequence[Mutant], results: Sequence[Result]) -> int:
     noticed = [each for each in results if each.by is not None]
     unexplained = [each.mutant for each in results if each.by is None and each.mutant.survives is None]
     needless = [each for each in noticed if each.mutant.survives is not None]
-    print(f"\n{len(noticed)} of {len(mutants)} removed guards were noticed by a test")  # noqa: T201
+    print(f"\n{len(noticed)} of {len(mutants)} removed guards were noticed by a test")
     for each in unexplained:
-        print(f"  not noticed, for no reason given: {each.guard} ({each.file})")  # noqa: T201
+        print(f"  not noticed, for no reason given: {each.guard} ({each.file})")
     for result in needless:
-        print(f"  noticed after all, by {result.by}: {result.mutant.guard}")  # noqa: T201
+        print(f"  noticed after all, by {result.by}: {result.mutant.guard}")
     return int(bool(unexplained or needless or len(results) < len(mutants)))
 
 
