@@ -99,6 +99,17 @@ async def test_a_state_of_ours_that_nobody_knows_is_not_found(browser: Browser, 
     assert (answer.status, answer.error["code"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize(("taken", "status", "then"), [(True, 303, "active"), (False, 202, "pending")])
+async def test_a_page_that_is_not_nango_s_fails_nobody(
+    company: Company, browser: Browser, nango: Nango, *, taken: bool, status: int, then: str
+) -> None:
+    started = (await company.auth_url("stripe")).data
+    callback = await browser.consent(started["authUrl"])
+    await nango.fail("nango", "garbage", operation="finish_oauth", after=taken, times=1)
+    assert (await browser.visit(callback)).status == status
+    assert await company.status_of(started["connectionId"]) == then
+
+
 async def test_another_application_s_callback_is_passed_on_to_nango(
     company: Company, browser: Browser, nango: Nango
 ) -> None:
