@@ -150,6 +150,11 @@ class PrometheusMetrics(Collector):
             lag.add_metric((kind,), overdue.oldest.total_seconds())
         yield due
         yield lag
+        yield GaugeMetricFamily(
+            "connections_events_held_seconds",
+            "For how long one transaction has been seen to keep later events out of the companies' feeds.",
+            value=survey.feed_held.total_seconds(),
+        )
 
 
 def _histogram(name: str, meaning: str, labels: tuple[str, ...], tallies: Mapping[Any, Tally]) -> Metric:

@@ -3,7 +3,8 @@
 Identity values are handed out when a row is written and seen when its transaction commits, in another order.
 A reader who remembers the last one it saw would miss a slower transaction's rows. So the feed is ordered by
 (transaction id, identity) and stops before the oldest transaction that is still running: nothing can appear
-behind a reader any more. A stuck transaction delays the feed until `idle_in_transaction_session_timeout`.
+behind a reader any more. A transaction that has written and does not end, in any database of the cluster,
+holds up every feed; ours end by `idle_in_transaction_session_timeout`, and `survey` tells of the others.
 """
 
 from __future__ import annotations

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, field
 
 from adapters.postgres.pool import session
 from adapters.postgres.rows import VISIBLE
 from application.ports import Overdue, PoolState, Survey
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     import asyncpg
 
     from adapters.postgres.pool import Pool
@@ -25,12 +27,22 @@ FROM {table} WHERE {due} <= (SELECT clock())
 _ATTEMPTS = _OVERDUE.format(table="attempts", due="check_at")
 _JOBS = _OVERDUE.format(table="jobs", due="due_at")
 
+# Where the two differ, the first is a transaction that has written and not ended, while a later one has. When
+# it began, only a role that may see everybody's activity is told.
+_HORIZON = """
+SELECT clock() AS now, pg_snapshot_xmin(seen)::text AS oldest,
+    pg_snapshot_xmin(seen) < pg_snapshot_xmax(seen) AS holding
+FROM pg_current_snapshot() AS seen
+"""
 
-@frozen
+
+@define
 class PostgresSurvey:
-    """Looks at the pool, and through it at the database."""
+    """Looks at the pool, and through it at the database; remembers since when the feeds are held up."""
 
     _pool: Pool
+    _held_by: str | None = field(init=False, default=None)
+    _held_since: datetime | None = field(init=False, default=None)
 
     async def __call__(self) -> Survey:
         """Count what the database holds.
@@ -46,6 +58,7 @@ class PostgresSurvey:
                 },
                 attempts=_overdue(await work.row(_ATTEMPTS)),
                 jobs=_overdue(await work.row(_JOBS)),
+                feed_held=self._held(await work.row(_HORIZON)),
             )
 
     def pool(self) -> PoolState:
@@ -56,6 +69,13 @@ class PostgresSurvey:
             max_size=self._pool.get_max_size(),
             waiting=self._pool.turns.waiting,
         )
+
+    def _held(self, row: asyncpg.Record | None) -> timedelta:
+        assert row is not None  # noqa: S101 - a function always gives a row
+        now: datetime = row["now"]
+        if self._held_since is None or not row["holding"] or row["oldest"] != self._held_by:
+            self._held_by, self._held_since = row["oldest"], now
+        return now - self._held_since
 
 
 def _overdue(row: asyncpg.Record | None) -> Overdue:

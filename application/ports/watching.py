@@ -21,11 +21,15 @@ class Overdue:
 
 @frozen(kw_only=True)
 class Survey:
-    """What the database holds, over all companies; `connections` by provider and status."""
+    """What the database holds, over all companies; `connections` by provider and status.
+
+    `feed_held`: for how long one transaction has kept what came after it out of the companies' feeds.
+    """
 
     connections: Mapping[tuple[str, str], int]
     attempts: Overdue
     jobs: Overdue
+    feed_held: timedelta
 
 
 @frozen(kw_only=True)

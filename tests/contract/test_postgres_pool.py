@@ -114,6 +114,31 @@ async def test_only_overdue_work_counts(postgres_pool: Pool) -> None:
     assert (survey.attempts.count, survey.attempts.oldest) == (0, timedelta(0))
 
 
+async def test_how_long_a_transaction_holds_up_the_feeds_is_told(postgres_pool: Pool) -> None:
+    survey = PostgresSurvey(postgres_pool)
+    async with postgres_pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_current_xact_id()")
+        await postgres_pool.execute("SELECT pg_current_xact_id()")
+        assert (await survey()).feed_held == timedelta()
+        async with asyncio.timeout(30):
+            while not (await survey()).feed_held:
+                pass
+
+    assert (await survey()).feed_held == timedelta()
+
+
+async def test_transactions_that_follow_each_other_hold_nothing_up(postgres_pool: Pool) -> None:
+    survey = PostgresSurvey(postgres_pool)
+    held = []
+    for _ in range(3):
+        async with postgres_pool.acquire() as other, other.transaction():
+            await other.execute("SELECT pg_current_xact_id()")
+            await postgres_pool.execute("SELECT pg_current_xact_id()")
+            held.append((await survey()).feed_held)
+
+    assert held == [timedelta()] * 3
+
+
 async def test_a_turn_that_comes_to_one_who_has_left_is_passed_on() -> None:
     turns = pool_module.Turns(1)
     await turns.take()

@@ -22,6 +22,7 @@ SURVEY = Survey(
     connections={("slack", "active"): 7},
     attempts=Overdue(count=2, oldest=timedelta(seconds=1.5)),
     jobs=IDLE,
+    feed_held=timedelta(seconds=12),
 )
 POOL = PoolState(size=3, idle=2, max_size=10, waiting=1)
 GET_ONE = {"method": "GET", "route": "/one/{id}"}
@@ -112,6 +113,7 @@ async def test_the_database_is_told(world: World) -> None:
     assert await world.value("connections_worker_due", kind="attempt") == 2
     assert await world.value("connections_worker_lag_seconds", kind="attempt") == 1.5
     assert await world.value("connections_worker_lag_seconds", kind="job") == 0
+    assert await world.value("connections_events_held_seconds") == 12
     assert await world.value("connections_database_up") == 1
 
 
