@@ -64,7 +64,7 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     app.on_response_prepare.append(drop_banner)
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
-        app.router.add_route(route.method, route.path, handler, expect_handler=_expect)
+        app.router.add_route(route.method, route.path, handler)
     return app
 
 
@@ -72,7 +72,7 @@ def create_metrics_app(scrape: Scrape) -> web.Application:
     """Build the application of a port that has only `/metrics`."""
     app = web.Application(middlewares=[boundary()])
     app.on_response_prepare.append(drop_banner)
-    app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics, expect_handler=_expect)
+    app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics)
     return app
 
 
@@ -82,10 +82,3 @@ def _handler(route: Route, use_cases: UseCases, options: HttpOptions) -> Handler
     if route.limit is not None:
         return rationed(route.handler, route.limit, options.proxies)
     return route.handler
-
-
-async def _expect(request: web.Request) -> None:
-    """Send 100 Continue where asked for it; other expectations may be ignored (RFC 9110 §10.1.1)."""
-    if request.headers[hdrs.EXPECT].lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0

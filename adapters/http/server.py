@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
+from aiohttp.hdrs import EXPECT
+from multidict import CIMultiDictProxy
 
 from adapters.http.answers import refused
 from adapters.http.boundary import LEAVING, REQUEST_ID
@@ -20,6 +22,9 @@ from adapters.http.errors import UNEXPECTED, UNREADABLE
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+
+    from aiohttp.http_parser import RawRequestMessage
 
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
@@ -53,7 +58,7 @@ class Runner(web.AppRunner):
         return Server(
             server.request_handler,
             head_seconds=self._head_seconds,
-            request_factory=server.request_factory,
+            request_factory=_without_miracles(server.request_factory),
             handler_cancellation=server.handler_cancellation,
             **server._kwargs,  # noqa: SLF001 - aiohttp offers no way to choose the protocol's class
         )
@@ -84,6 +89,23 @@ class Runner(web.AppRunner):
         end = loop.time() + LAST_WORDS
         while server.connections and loop.time() < end:  # noqa: ASYNC110 - aiohttp has no event for it
             await asyncio.sleep(_GLANCE)
+
+
+def _without_miracles(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """Ignore all expectations but 100-continue, as RFC 9110 §10.1.1 allows.
+
+    Where there is no route, aiohttp refuses them in plain text, before anything of ours hears of it.
+    """
+
+    def make(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        expected = message.headers.get(EXPECT)
+        if expected is None or expected.lower() == "100-continue":
+            return make_request(message, *rest)
+        headers = message.headers.copy()
+        del headers[EXPECT]
+        return make_request(message._replace(headers=CIMultiDictProxy(headers)), *rest)
+
+    return make
 
 
 class Server(web.Server):
@@ -138,6 +160,14 @@ class Protocol(web.RequestHandler):
             self._head_deadline.cancel()
             self._head_deadline = None
 
+    def log_exception(self, *args: Any, exc_info: object = None, **how: Any) -> None:
+        """Write a traceback, but not of a body that cannot be read: its request has had its answer and line.
+
+        aiohttp runs into it once more when it drops what nobody has read.
+        """
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info, **how)
+
     def handle_error(
         self,
         request: web.BaseRequest,  # noqa: ARG002 - aiohttp passes it; its bytes stay out of the answer
@@ -148,16 +178,18 @@ class Protocol(web.RequestHandler):
         """Answer in the envelope, close, and tell of it without the bytes that were wrong."""
         request_id = secrets.token_hex(16)
         refusal = UNEXPECTED if status >= _SERVER_ERROR else UNREADABLE
-        _log.info(
-            "request",
-            request_id=request_id,
-            company=None,
-            route="unreadable",
-            method=None,
-            status=refusal.status,
-            error=refusal.code,
-            reason=None if exc is None else type(exc).__name__,
-        )
+        # Of a client that has gone the boundary has told already.
+        if not isinstance(exc, ConnectionError):
+            _log.info(
+                "request",
+                request_id=request_id,
+                company=None,
+                route="unreadable",
+                method=None,
+                status=refusal.status,
+                error=refusal.code,
+                reason=None if exc is None else type(exc).__name__,
+            )
         response = refused(refusal, kind=_Unadorned)
         response.headers[REQUEST_ID] = request_id
         response.force_close()

@@ -179,12 +179,6 @@ async def test_a_cancelled_request_is_told_too(
     assert [(line["company"], line["status"]) for line in lines] == [("acme", 499)]
 
 
-async def test_expectations_are_met_or_ignored(client: Client) -> None:
-    head = f"GET {ONE} HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\nExpect: miracles\r\n\r\n"
-    status, _, _ = await exchange(client, head.encode())
-    assert status == 200
-
-
 async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(client: Client) -> None:
     head = f"POST {ONE}/verify HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\nExpect: 100-continue\r\n"
     status, _, _ = await exchange(client, f"{head}Content-Length: 2\r\n\r\n".encode())

@@ -70,6 +70,49 @@ async def test_good_http_reaches_the_application(port: int) -> None:
     assert (status, "server" in headers) == (200, False)
 
 
+@pytest.mark.parametrize(
+    ("line", "status"), [("GET /healthz", 200), ("GET /nowhere", 404), ("PUT /healthz", 405)]
+)
+async def test_an_expectation_that_nobody_can_meet_is_ignored(port: int, line: str, status: int) -> None:
+    head = f"{line} HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n"
+    answered, headers, body = await exchange_at(port, head.encode())
+    assert (answered, json.loads(body)["success"], len(headers["x-request-id"])) == (
+        status,
+        status == 200,
+        32,
+    )
+
+
+@pytest.mark.parametrize("path", ["/api/v1/webhooks/nango", "/healthz", "/nowhere"])
+async def test_a_body_that_cannot_be_read_is_told_once(
+    port: int, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 8\r\n\r\n"
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head.encode())
+        await writer.drain()
+        writer.write(b"no zlib!")
+        answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert (len(lines), caplog.text) == (1, "")
+
+
+async def test_a_client_that_goes_before_its_body_is_there_is_told_once(port: int) -> None:
+    head = b"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n"
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            while not lines:  # noqa: ASYNC110 - a log has no event to wait for
+                await asyncio.sleep(0)
+        await exchange_at(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert [line["status"] for line in lines] == [499, 200]
+
+
 async def test_an_api_key_of_8_kb_is_a_wrong_key(port: int) -> None:
     head = f"GET /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {'k' * 8192}\r\n\r\n"
     status, _, _ = await exchange_at(port, head.encode())
