@@ -121,12 +121,13 @@ class CreateApiKeyConnection:
         record = reservation.record
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, deleted=True)
-        if record.authorization_url is not None:
-            return _answer(connection)
-        if connection.deleted_at is not None:
-            raise ConnectionNotFound
-        if connection.status is not PENDING:
-            return _answer(connection)  # the worker has finished what the first try began
+            if record.authorization_url is not None:
+                return _answer(connection)
+            if connection.deleted_at is not None:
+                raise ConnectionNotFound
+            if connection.status is not PENDING:
+                return _answer(connection)  # the worker has finished what the first try began
+            reservation = await reservation.resume(tx, self._ids.state().encode())
         return await self._try(wanted, connection, None, reservation)
 
     async def _try(

@@ -112,11 +112,10 @@ class CreateConnection:
             return _answer(connection, fill_state(record.authorization_url, reservation.state()))
         # The first call has died. A second flow on the same connection is harmless, and its answer becomes
         # the record's.
-        salted = attrs.evolve(record, salt=self._authorizations.new_state().encode())
-        reservation = attrs.evolve(reservation, record=salted)
-        state = reservation.state()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, lock=True)
+            reservation = await reservation.resume(tx, self._ids.state().encode())
+            state = reservation.state()
             attempt = await self._authorizations.intend(
                 tx, connection, wanted.oauth, wanted.redirect_url, state, wanted.parameters
             )

@@ -62,6 +62,12 @@ class Reservation:
         if there is not None:
             raise _KeyTaken(there)
 
+    async def resume(self, tx: Transaction, salt: bytes) -> Reservation:
+        """Take the key over from a request whose process has died, one repetition of all."""
+        if not await tx.idempotency.resume(self.company_id, self.record, salt=salt):
+            raise _KeyTaken(self.record)
+        return attrs.evolve(self, record=attrs.evolve(self.record, salt=salt))
+
     async def answered(self, tx: Transaction, authorization_url: str) -> None:
         """Note the answer: repetitions get it from here."""
         await tx.idempotency.complete(
@@ -91,7 +97,7 @@ class Idempotency:
             key: None where the caller sent none.
             told: what the request said, as JSON; may hold secrets, of which only an HMAC is kept.
             begin: does the work; reserves the key in its first transaction.
-            again: answers from the record, or finishes what it finds half done; raises ConnectionNotFound
+            again: answers from the record, or resumes what it finds half done; raises ConnectionNotFound
                 where the first try left nothing.
 
         Raises:
@@ -129,6 +135,9 @@ class Idempotency:
             there = taken.record
         try:
             return await again(attrs.evolve(reservation, record=there))
+        except _KeyTaken:
+            # Another repetition resumes it: its answer is everybody's.
+            return await self._once(reservation, begin, again)
         except ConnectionNotFound:
             # What the first try began has been cleared away: one of those who find out begins anew.
             return await self._once(attrs.evolve(reservation, replaces=there), begin, again)

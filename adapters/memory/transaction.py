@@ -309,9 +309,19 @@ class MemoryIdempotencyRecords(IdempotencyRecords):
         self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
     ) -> None:
         """See the port."""
-        if there := self._state.records.get((company_id, key_hash)):
-            record = attrs.evolve(there[0], salt=salt, authorization_url=authorization_url)
+        there = self._state.records.get((company_id, key_hash))
+        if there is not None and there[0].salt == salt:
+            record = attrs.evolve(there[0], authorization_url=authorization_url)
             self._state.records[company_id, key_hash] = (record, there[1])
+
+    async def resume(self, company_id: str, record: IdempotencyRecord, *, salt: bytes) -> bool:
+        """See the port."""
+        there = self._state.records.get((company_id, record.key_hash))
+        if there is None or there[0].salt != record.salt or there[0].authorization_url is not None:
+            return False
+        resumed = attrs.evolve(there[0], salt=salt)
+        self._state.records[company_id, record.key_hash] = (resumed, self._clock())
+        return True
 
     async def forget(self, company_id: str, key_hash: bytes) -> None:
         """See the port."""

@@ -32,7 +32,12 @@ RETURNING true
 """  # noqa: S608 - constants
 
 _COMPLETE = """
-UPDATE idempotency_records SET salt = $3, authorization_url = $4 WHERE company_id = $1 AND key_hash = $2
+UPDATE idempotency_records SET authorization_url = $4 WHERE company_id = $1 AND key_hash = $2 AND salt = $3
+"""
+
+_RESUME = """
+UPDATE idempotency_records SET salt = $4, created_at = clock()
+WHERE company_id = $1 AND key_hash = $2 AND salt = $3 AND authorization_url IS NULL RETURNING true
 """
 
 _KEPT = f"""
@@ -105,6 +110,11 @@ class PostgresIdempotencyRecords(IdempotencyRecords):
     ) -> None:
         """See the port."""
         await self._session.run(_COMPLETE, company_id, key_hash, salt, authorization_url)
+
+    async def resume(self, company_id: str, record: IdempotencyRecord, *, salt: bytes) -> bool:
+        """See the port."""
+        values = (company_id, record.key_hash, record.salt, salt)
+        return await self._session.row(_RESUME, *values) is not None
 
     async def forget(self, company_id: str, key_hash: bytes) -> None:
         """See the port."""

@@ -183,7 +183,14 @@ class IdempotencyRecords(Protocol):
     async def complete(
         self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
     ) -> None:
-        """Note the answer of a reserved key."""
+        """Note the answer of a reserved key, unless another request has taken it over, by another salt."""
+
+    @abstractmethod
+    async def resume(self, company_id: str, record: IdempotencyRecord, *, salt: bytes) -> bool:
+        """Take over the key of a request that came to no answer: it gets this salt, and its age begins anew.
+
+        False, and nothing is written, where another has been quicker, or the answer is there after all.
+        """
 
     @abstractmethod
     async def forget(self, company_id: str, key_hash: bytes) -> None:

@@ -285,6 +285,17 @@ async def test_a_crash_is_completed_by_the_caller_s_repetition(
     assert (await world.history(connection.id)).count("authorized") == 1
 
 
+async def test_of_two_repetitions_after_a_crash_one_imports(
+    world: WatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dies_after(world, "call_provider", monkeypatch)
+    before = world.gateway.calls["import_credentials"]
+    callers = (world, world.another_worker())
+    created = await asyncio.gather(*(each.by_key(key="once") for each in callers))
+    assert created[0] == created[1]
+    assert world.gateway.calls["import_credentials"] == before + 1
+
+
 async def test_a_repetition_after_the_worker_has_finished_gets_the_connection(
     world: WatchWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

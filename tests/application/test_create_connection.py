@@ -257,6 +257,25 @@ async def test_two_repetitions_after_a_cleared_crash_make_one_connection() -> No
     assert len(await world.connections()) == 1
 
 
+async def test_two_repetitions_after_a_crash_give_the_same_answer() -> None:
+    world = World(store=Distant(World().now))
+    await _crash(world)
+    callers = (world, world.another_process())
+    created = await asyncio.gather(*(each.create(key=KEY) for each in callers))
+    assert created[0] == created[1] == await world.create(key=KEY)
+    assert (await world.come_back(created[0].oauth_url)).outcome == "succeeded"
+
+
+async def test_a_repetition_waits_for_another_that_resumes(world: World) -> None:
+    await _crash(world)
+    resuming, gate = await world.catch("start_flow", world.create(key=KEY))
+    third = asyncio.ensure_future(world.another_process().create(key=KEY))
+    await world.later(seconds=1)
+    assert not third.done()
+    gate.set()
+    assert await third == await resuming
+
+
 async def test_a_resumption_that_fails_leaves_nothing_and_frees_the_key(world: World) -> None:
     await _crash(world)
     world.gateway.fail_with(GatewayUnavailable(), ["start_flow"])

@@ -130,7 +130,8 @@ class TenancyRules(StoreRules):
         record = IdempotencyRecord(key_hash=b"key", fingerprint=b"f", connection_id=connection.id, salt=b"s")
         async with store.begin() as tx:
             await tx.idempotency.put(ACME, record)
-            await tx.idempotency.complete(RIVAL, b"key", salt=b"x", authorization_url="https://a")
+            await tx.idempotency.complete(RIVAL, b"key", salt=b"s", authorization_url="https://a")
+            assert not await tx.idempotency.resume(RIVAL, record, salt=b"x")
             await tx.idempotency.forget(RIVAL, b"key")
 
         async with store.begin() as tx:

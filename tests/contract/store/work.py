@@ -119,6 +119,11 @@ async def _put(store: Store, record: IdempotencyRecord, company_id: str = ACME) 
         return await tx.idempotency.put(company_id, record)
 
 
+async def _resume(store: Store, record: IdempotencyRecord, salt: bytes = b"other") -> bool:
+    async with store.begin() as tx:
+        return await tx.idempotency.resume(ACME, record, salt=salt)
+
+
 class IdempotencyRules(StoreRules):
     async def test_a_key_is_reserved_once(self, store: Store) -> None:
         connection = await born(store)
@@ -169,10 +174,46 @@ class IdempotencyRules(StoreRules):
         record = _record(await born(store))
         await _put(store, record)
         async with store.begin() as tx:
-            await tx.idempotency.complete(ACME, b"key", salt=b"other", authorization_url="https://a")
+            await tx.idempotency.complete(ACME, b"key", salt=b"salt", authorization_url="https://a")
 
-        answered = attrs.evolve(record, salt=b"other", authorization_url="https://a")
-        assert await _put(store, record) == answered
+        assert await _put(store, record) == attrs.evolve(record, authorization_url="https://a")
+
+    async def test_a_key_that_was_taken_over_is_another_s_to_answer(self, store: Store) -> None:
+        record = _record(await born(store))
+        await _put(store, record)
+        assert await _resume(store, record)
+        async with store.begin() as tx:
+            await tx.idempotency.complete(ACME, b"key", salt=b"salt", authorization_url="https://a")
+
+        assert await _put(store, record) == attrs.evolve(record, salt=b"other")
+
+    async def test_a_key_that_is_taken_over_is_young_again(self, store: Store, age: Age) -> None:
+        record = _record(await born(store))
+        await _put(store, record)
+        await age(MINUTE)
+        await _resume(store, record)
+
+        there = await _put(store, record)
+
+        assert there is not None
+        assert there.age < MINUTE
+
+    async def test_of_twenty_who_take_a_key_over_one_wins(self, store: Store) -> None:
+        record = _record(await born(store))
+        await _put(store, record)
+
+        assert sum(await together(20, lambda number: _resume(store, record, b"%d" % number))) == 1
+
+    async def test_a_key_with_an_answer_is_not_taken_over(self, store: Store) -> None:
+        record = _record(await born(store))
+        await _put(store, record)
+        async with store.begin() as tx:
+            await tx.idempotency.complete(ACME, b"key", salt=b"salt", authorization_url="https://a")
+
+        assert not await _resume(store, record)
+
+    async def test_a_key_that_is_free_again_is_not_taken_over(self, store: Store) -> None:
+        assert not await _resume(store, _record(await born(store)))
 
     async def test_a_forgotten_key_is_free(self, store: Store) -> None:
         record = _record(await born(store))
