@@ -29,7 +29,7 @@ class HttpOptions:
     Attributes:
         nango_public_url: where browsers reach Nango, without a trailing slash.
         public_url: the address that the documentation names.
-        max_body: the largest body in bytes; a larger one is a 413.
+        max_body: the largest body in bytes, with room for every field at its longest; a larger one is a 413.
         starts_per_minute: how many authorizations one API key may start.
         callbacks_per_minute: how many callbacks may come from one address.
         proxies: how many of our own proxies stand before us and add to X-Forwarded-For.
@@ -40,7 +40,7 @@ class HttpOptions:
 
     nango_public_url: str
     public_url: str = "http://localhost:3000"
-    max_body: int = 64 * 1024
+    max_body: int = 128 * 1024
     starts_per_minute: int = 600
     callbacks_per_minute: int = 600
     proxies: int = 0

@@ -84,18 +84,29 @@ async def test_a_compressed_body_is_refused(company: Client) -> None:
 
 
 async def test_the_largest_body_is_read(company: Client) -> None:
-    data = json.dumps(MINIMAL).encode().ljust(64 * 1024)
+    data = json.dumps(MINIMAL).encode().ljust(128 * 1024)
     assert (await company.post(URL, data=data, headers=JSON)).status == 201
 
 
+async def test_a_body_whose_fields_are_all_at_their_longest_is_not_too_large(company: Client) -> None:
+    body = {
+        "name": "n" * 200,
+        "provider": "p" * 64,
+        "metadata": {"key": "v" * (16 * 1024 - 10)},
+        "parameters": {f"parameter{n}": "v" * 1024 for n in range(32)},
+        "credentials": {f"credential{n}": "v" * 4096 for n in range(16)},
+    }
+    assert (await company.post(URL, json=body)).status == 201
+
+
 async def test_a_larger_body_is_refused(company: Client) -> None:
-    answer = await company.post(URL, data=b" " * (64 * 1024 + 1), headers=JSON)
+    answer = await company.post(URL, data=b" " * (128 * 1024 + 1), headers=JSON)
     assert (answer.status, (await answer.json())["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
 async def test_a_larger_body_is_refused_in_chunks_too(company: Client) -> None:
     async def drip() -> AsyncIterator[bytes]:
-        for _ in range(9):
+        for _ in range(17):
             yield b" " * 8 * 1024
 
     answer = await company.post(URL, data=drip(), headers=JSON)

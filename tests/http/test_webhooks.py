@@ -45,5 +45,5 @@ async def test_a_wrong_signature_is_unauthorized(client: Client, fakes: FakeUseC
 
 
 async def test_a_webhook_that_is_too_large_is_not_read(client: Client, fakes: FakeUseCases) -> None:
-    answer = await client.post(URL, data=b"x" * 70_000, headers={SIGNATURE: "abc"})
+    answer = await client.post(URL, data=b"x" * 140_000, headers={SIGNATURE: "abc"})
     assert (answer.status, fakes.receive_webhook.asked) == (413, [])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Schema = dict[str, Any]
 
-_BODY_LIMIT = "At most 64 KiB of JSON in UTF-8; no key twice, no NUL, no number beyond ±2^53."
+_BODY_LIMIT = "At most 128 KiB of JSON in UTF-8; no key twice, no NUL, no number beyond ±2^53."
 
 
 def describe(routes: Sequence[Route], providers: Sequence[Provider], public_url: str) -> dict[str, Any]:
