@@ -22,9 +22,13 @@ class ListEvents:
     ) -> Page[Event]:
         """Give a page; the cursor of the last one read goes on from there, also when more happens later.
 
+        What happened to a deleted connection is told with the company's history: by its id it is gone.
+
         Raises:
-            ConnectionNotFound: no such connection in this company.
+            ConnectionNotFound: no such connection in this company (any more).
             InvalidInput: the cursor is none of ours.
 
         """
+        if connection_id is not None:
+            await self._store.find(company_id, connection_id)
         return await self._store.events(company_id, connection_id, limit=limit, cursor=cursor)

@@ -16,7 +16,7 @@ from domain.errors import (
     GatewayUnavailable,
     IntegrationMissing,
 )
-from tests.application.world import World, nango_id
+from tests.application.world import COMPANY, World, nango_id
 
 VERBS = pytest.mark.parametrize("verb", ["delete", "disconnect"])
 
@@ -61,10 +61,19 @@ async def test_deleting_twice_finds_nothing(world: World) -> None:
         await world.delete(connection.id)
 
 
-async def test_the_history_of_a_deleted_connection_stays(world: World) -> None:
+async def test_the_history_of_a_deleted_connection_stays_with_the_companys(world: World) -> None:
     connection = await world.authorize()
     await world.delete(connection.id)
-    assert (await world.history(connection.id))[-1] == "deleted"
+    page = await world.use_cases.list_events(company_id=COMPANY, connection_id=None, limit=100, cursor=None)
+    last = page.items[-1]
+    assert (last.connection_id, last.type) == (connection.id, "deleted")
+
+
+async def test_by_its_id_a_deleted_connection_has_no_history(world: World) -> None:
+    connection = await world.authorize()
+    await world.delete(connection.id)
+    with pytest.raises(ConnectionNotFound):
+        await world.events(connection.id)
 
 
 async def test_a_disconnected_connection_stays_with_its_reason(world: World) -> None:
