@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
 
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 
 _FILL = """
 INSERT INTO connections (company_id, id, provider, name, status, auth_kind, origin, integration, nango_id,
@@ -96,8 +97,11 @@ async def test_connections_are_found_by_key(full: Pool) -> None:
     assert nodes[0]["Actual Rows"] == 20
 
 
-async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(full: Pool) -> None:
-    nodes = await _plan(full, _STALE, MINUTE, 60, 10)
+@pytest.mark.parametrize("older_than", [MINUTE, DAY], ids=["all are due", "none is due"])
+async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(
+    full: Pool, older_than: timedelta
+) -> None:
+    nodes = await _plan(full, _STALE, older_than, 60, 10)
 
     assert {node["Index Name"] for node in nodes if node.get("Relation Name") == "connections"} == {
         "connections_stale_of_company",
