@@ -164,6 +164,18 @@ def test_a_create_is_described_for_each_provider(
     assert _validator(document, schema).is_valid(body) is good
 
 
+def test_every_alternative_of_a_create_has_a_name_for_generators_of_clients(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    names = [way["$ref"].rpartition("/")[2] for way in schemas["NewConnection"]["anyOf"]]
+    assert {"NewConnectionByOAuth", "NewConnectionByOAuthNetsuite"} < set(names)
+    assert set(names) < set(schemas)
+
+
+def test_no_array_contains_itself_which_generators_of_clients_cannot_follow(document: dict[str, Any]) -> None:
+    (array,) = [way for way in document["components"]["schemas"]["Json"]["anyOf"] if "items" in way]
+    assert '#/components/schemas/Json"' not in msgspec.json.encode(array).decode()
+
+
 def test_auth_url_names_the_providers_parameters(document: dict[str, Any]) -> None:
     described = document["paths"]["/api/v1/connections/{provider}/auth-url"]["get"]["parameters"]
     (account,) = [parameter for parameter in described if parameter["name"] == "accountId"]

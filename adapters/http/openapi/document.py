@@ -26,8 +26,8 @@ _BODY_LIMIT = "At most 128 KiB of JSON in UTF-8; no key twice, no NUL, no number
 def describe(routes: Sequence[Route], providers: Sequence[Provider], public_url: str) -> dict[str, Any]:
     """Make the document."""
     schemas, components = schemas_of([route.operation for route in routes])
-    components["NewConnection"] = new_connection(components["NewConnection"], providers)
-    components["Json"] = _JSON
+    created = new_connection(components["NewConnection"], providers)
+    components = {**_ANY_JSON, **components, **created}
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda route: list(CHAPTERS).index(route.operation.tag)):
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, providers)
@@ -59,20 +59,29 @@ _SECURITY: Schema = {
         "description": "The HMAC-SHA256 of the body under the webhook signing key of Nango's environment.",
     },
 }
-_JSON: Schema = {
-    "description": "Any JSON, within the limits of `metadata`.",
-    "anyOf": [
-        {"type": ["null", "boolean"]},
-        {"type": "string", "pattern": NO_NUL},
-        {"type": "number", "minimum": -(2**53), "maximum": 2**53},
-        {"type": "array", "items": {"$ref": "#/components/schemas/Json"}},
-        {
-            "type": "object",
-            "propertyNames": {"pattern": NO_NUL},
-            "additionalProperties": {"$ref": "#/components/schemas/Json"},
-        },
-    ],
+_SCALARS: list[Schema] = [
+    {"type": ["null", "boolean"]},
+    {"type": "string", "pattern": NO_NUL},
+    {"type": "number", "minimum": -(2**53), "maximum": 2**53},
+]
+_OBJECT: Schema = {"$ref": "#/components/schemas/JsonObject"}
+_ANY_JSON: Mapping[str, Schema] = {
+    "JsonObject": {
+        "description": "Any JSON object, within the limits of `metadata`.",
+        "type": "object",
+        "propertyNames": {"pattern": NO_NUL},
+        "additionalProperties": {"$ref": "#/components/schemas/Json"},
+    },
+    "Json": {
+        "description": "Any JSON, within the limits of `metadata`.",
+        "anyOf": [
+            *_SCALARS,
+            _OBJECT,
+            {"type": "array", "items": {"anyOf": [*_SCALARS, _OBJECT, {"type": "array", "items": {}}]}},
+        ],
+    },
 }
+"""Only an object contains itself: generators of clients drop every call whose body has an array that does."""
 
 
 def _operation(route: Route, schemas: Mapping[Any, Schema], providers: Sequence[Provider]) -> dict[str, Any]:

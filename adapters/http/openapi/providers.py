@@ -46,8 +46,11 @@ def query_parameters(providers: Sequence[Provider]) -> list[Schema]:
     ]
 
 
-def new_connection(base: Schema, providers: Sequence[Provider]) -> Schema:
-    """Say what a create needs for each provider: one alternative for all that need the same."""
+def new_connection(base: Schema, providers: Sequence[Provider]) -> dict[str, Schema]:
+    """Say what a create needs for each provider: one alternative for all that need the same.
+
+    Each is a component: generators of clients lose alternatives that have no name.
+    """
     ways: list[tuple[Sequence[Parameter], Sequence[str], list[str]]] = []
     for provider in providers:
         if provider.oauth:
@@ -55,11 +58,15 @@ def new_connection(base: Schema, providers: Sequence[Provider]) -> Schema:
         if provider.api_key:
             _add(ways, provider.api_key.parameters, provider.api_key.fields, provider.key)
     if not ways:
-        return base
+        return {"NewConnection": base}
+    named = {_name(*way): _way(base, *way) for way in ways}
     return {
-        "description": base["description"],
-        "type": "object",
-        "anyOf": [_way(base, *way) for way in ways],
+        "NewConnection": {
+            "description": base["description"],
+            "type": "object",
+            "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in named],
+        },
+        **named,
     }
 
 
@@ -74,6 +81,13 @@ def _add(
             keys.append(key)
             return
     ways.append((parameters, fields, [key]))
+
+
+def _name(parameters: Sequence[Parameter], fields: Sequence[str], keys: Sequence[str]) -> str:
+    if not parameters and not fields:
+        return "NewConnectionByOAuth"
+    way = "WithCredentials" if fields else "ByOAuth"
+    return f"NewConnection{way}{''.join(key.capitalize() for key in keys)}"
 
 
 def _way(base: Schema, parameters: Sequence[Parameter], fields: Sequence[str], keys: Sequence[str]) -> Schema:
