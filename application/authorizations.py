@@ -203,7 +203,7 @@ class StartAuthorization:
     async def open_session(self, attempt: Attempt, oauth: OAuth) -> tuple[Attempt, Session]:
         """Open Nango's session; a reconnect whose connection is gone at Nango begins anew."""
         targets: dict[str, dict[str, str]] = {"connection_config": {}, "authorization_params": {}}
-        given = attempt.parameters or {}
+        given = attempt.parameters
         for parameter in oauth.parameters:
             if parameter.name in given:
                 targets[parameter.target][parameter.name] = given[parameter.name]

@@ -79,7 +79,7 @@ class Attempt:
     Attributes:
         nango_id: what a reconnect must come back as; None where Nango chooses a new id.
         parameters: what this attempt was started with, such as NetSuite's accountId; they become the
-            connection's with its success. None where an earlier release did not keep them.
+            connection's with its success.
         state_hash: SHA-256 of our own state, which stands in the provider's URL; never the state itself.
         nango_state, nango_cookie: Nango's own, put back before the relay.
         check_at: when the worker looks at this attempt next; None once closed.
@@ -93,7 +93,7 @@ class Attempt:
     provider: str
     integration: str
     nango_id: str | None = None
-    parameters: Mapping[str, str] | None = None
+    parameters: Mapping[str, str] = field(factory=dict)
     mode: AttemptMode | None = None
     state_hash: bytes
     nango_state: str | None = None

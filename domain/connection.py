@@ -224,13 +224,12 @@ class Connection:
     # ── authorization ─────────────────────────────────────────────────────────────────────────────
 
     def restart_authorization(
-        self, *, parameters: Mapping[str, str] | None, integration: str, at: datetime, by: str
+        self, *, parameters: Mapping[str, str], integration: str, at: datetime, by: str
     ) -> Change:
         """Go (back) to pending; remember what to give back if this comes to nothing.
 
         `parameters` hold at once only where there are no credentials that others came with.
         """
-        keep = parameters is None or self.nango_id is not None
         before = (
             (self.status_before_pending, self.error_before_pending)
             if self.status is PENDING
@@ -241,7 +240,7 @@ class Connection:
             PENDING,
             at=at,
             by=by,
-            parameters=self.parameters if keep else parameters,
+            parameters=self.parameters if self.nango_id else parameters,
             integration=integration,
             status_before_pending=before[0],
             error_before_pending=before[1],

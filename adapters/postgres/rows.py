@@ -202,7 +202,7 @@ def attempt_of(row: asyncpg.Record) -> Attempt:
     told = dict(row)
     told["mode"] = AttemptMode(told["mode"]) if told["mode"] else None
     told["outcome"] = Outcome(told["outcome"]) if told["outcome"] else None
-    told["parameters"] = _object.decode(told["parameters"]) if told["parameters"] else None
+    told["parameters"] = _object.decode(told["parameters"])
     told["redirect_url"] = _redirect_url(told["redirect_url"])
     return Attempt(**told)
 
@@ -237,7 +237,7 @@ def attempt_values(attempt: Attempt) -> tuple[object, ...]:
         attempt.closed_at,
         attempt.outcome,
         attempt.error,
-        to_json(attempt.parameters) if attempt.parameters is not None else None,
+        to_json(attempt.parameters),
     )
 
 

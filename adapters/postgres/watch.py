@@ -25,7 +25,7 @@ WHERE nango_id IS NOT NULL AND {VISIBLE} AND id > $1 ORDER BY id LIMIT $2
 
 _LOOKED_AT = "status = 'active' AND deleted_at IS NULL"
 
-# From company to company, and in each from the oldest on, by connections_stale_of_company: the cost grows
+# From company to company, and in each from the oldest on, by connections_stale: the cost grows
 # with the companies and not with what they have. The clock is read once: a volatile function beside the
 # column would keep the index out.
 _STALE = f"""

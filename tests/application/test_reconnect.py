@@ -206,14 +206,6 @@ async def test_a_first_authorization_that_is_still_open_lends_its_account_to_the
     assert world.gateway.grant(connection.nango_id or "").connection_config == {"accountId": "111"}
 
 
-async def test_an_attempt_of_the_release_before_leaves_the_connections_parameters(world: World) -> None:
-    started = await world.auth_url("netsuite", accountId="111")
-    (attempt,) = await world.attempts(started.connection_id)
-    world.store._state.attempts[attempt.id] = attrs.evolve(attempt, parameters=None)
-    await world.come_back(started.url)
-    assert (await world.connection(started.connection_id)).parameters == {"accountId": "111"}
-
-
 async def test_a_parameter_of_the_authorization_itself_goes_into_the_providers_url(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -104,7 +104,7 @@ async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(
     nodes = await _plan(full, _STALE, older_than, 60, 10)
 
     assert {node["Index Name"] for node in nodes if node.get("Relation Name") == "connections"} == {
-        "connections_stale_of_company",
+        "connections_stale",
         "connections_pkey",
     }
     assert not any(node.get("Rows Removed by Filter") for node in nodes)

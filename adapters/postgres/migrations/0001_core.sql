@@ -103,7 +103,9 @@ CREATE INDEX connections_list_account ON connections (company_id, external_accou
     WHERE deleted_at IS NULL AND external_account_id IS NOT NULL;
 
 CREATE INDEX connections_authorized ON connections (id) WHERE nango_id IS NOT NULL AND deleted_at IS NULL;
-CREATE INDEX connections_stale ON connections (last_synced_at) WHERE status = 'active' AND deleted_at IS NULL;
+-- Which connections are due for a look is read company by company.
+CREATE INDEX connections_stale ON connections (company_id, last_synced_at)
+    WHERE status = 'active' AND deleted_at IS NULL;
 
 -- One event for each version. seq and txid order the company's feed: see adapters/postgres/feed.py.
 CREATE TABLE events (
@@ -169,6 +171,7 @@ CREATE TABLE attempts (
     provider text NOT NULL,
     integration text NOT NULL,
     nango_id text,
+    parameters json NOT NULL,
     mode text CHECK (mode IN ('relay', 'direct', 'session')),
     state_hash bytea NOT NULL CHECK (octet_length(state_hash) = 32),
     nango_state text,

@@ -51,14 +51,6 @@ class AttemptRules(StoreRules):
 
         assert await _get(store, attempt) == attempt
 
-    @pytest.mark.parametrize("parameters", [None, {}])
-    async def test_no_parameters_are_told_from_none_kept(
-        self, store: Store, parameters: dict[str, str] | None
-    ) -> None:
-        attempt = await tried(store, await born(store), parameters=parameters)
-
-        assert await _get(store, attempt) == attempt
-
     async def test_an_attempt_is_found_by_its_state(self, store: Store) -> None:
         attempt = await tried(store, await born(store))
 
