@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 from aiohttp.hdrs import EXPECT
+from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDictProxy
 
 from adapters.http.answers import refused
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
+
+MAX_TAIL = 256 * 1024
+"""Bytes that may follow a request to speak another protocol, before we have declined it."""
 
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
@@ -123,13 +127,14 @@ class Server(web.Server):
 class Protocol(web.RequestHandler):
     """One client's connection, cut where the head of a request drips in (slow loris)."""
 
-    __slots__ = ("_head_deadline", "_head_seconds", "_heads")
+    __slots__ = ("_head_deadline", "_head_seconds", "_heads", "_unreadable")
 
     def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_seconds = head_seconds
         self._head_deadline: asyncio.TimerHandle | None = None
         self._heads = 0
+        self._unreadable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a first request."""
@@ -143,7 +148,13 @@ class Protocol(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Note whether these bytes completed a head, or began one."""
+        if self._unreadable:
+            # aiohttp would keep an error, and with it these bytes, for each piece that still comes.
+            return
         super().data_received(data)
+        self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
+        if len(self._message_tail) > MAX_TAIL:
+            self.force_close()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
