@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
 
-MAX_TAIL = 256 * 1024
-"""Bytes that may follow a request to speak another protocol, before we have declined it."""
-
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
 
@@ -153,8 +150,6 @@ class Protocol(web.RequestHandler):
             return
         super().data_received(data)
         self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
-        if len(self._message_tail) > MAX_TAIL:
-            self.force_close()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from adapters.http.server import Protocol, Runner
+from adapters.http.server import Runner
 from tests.http.fakes import ID, WRITE_KEY
 from tests.http.raw import exchange_at
 
@@ -130,28 +130,6 @@ async def test_what_follows_bad_http_is_not_read(port: int, monkeypatch: pytest.
         await reader.read()
     writer.close()
     assert len(read) == 1
-
-
-async def test_what_follows_a_request_for_another_protocol_is_not_kept_without_bound(port: int) -> None:
-    kept: list[int] = []
-    original = Protocol.force_close
-
-    def closed(protocol: Protocol) -> None:
-        kept.append(len(protocol._message_tail))
-        original(protocol)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Protocol, "force_close", closed)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        # The handler waits for a body, so that nobody declines yet.
-        writer.write(b"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
-        writer.write(b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" + b"x" * (4 * 1024 * 1024))
-        with contextlib.suppress(ConnectionError):
-            await writer.drain()
-            await reader.read()
-        writer.close()
-    assert kept
-    assert max(kept) < 1024 * 1024
 
 
 async def test_an_api_key_of_8_kb_is_a_wrong_key(port: int) -> None:
