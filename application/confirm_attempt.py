@@ -84,7 +84,7 @@ class ConfirmAttempt:
             authorized = connection.authorize(
                 nango_id=proof.nango_id,
                 integration=proof.integration,
-                # A sibling may have asked with others, or an earlier release kept none here.
+                # A sibling may have asked with others.
                 parameters=attempt.parameters,
                 at=tx.now,
                 by=by,

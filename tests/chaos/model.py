@@ -290,6 +290,8 @@ class Machine(RuleBasedStateMachine):
         assert told["connectionId"] == connection_id
         if told.get("success") == "true" and before == {"pending"} and not promise.undecided:
             promise.became("active", "authorized")
+            if connection_id in self.refused:
+                promise.may_be("error")  # whose account it is was asked at once
         else:
             # Loaded again, superseded, denied, or ended by somebody: the next read knows.
             assert before != {"deleted"} or told.get("success") != "true" or promise.facts["authorized"]
