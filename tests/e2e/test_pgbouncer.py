@@ -106,7 +106,7 @@ async def test_an_account_is_connected_kept_alive_and_removed(
     assert await bounced_nango.of(connection_id) == []
     assert (await bounced_company.delete(f"/connections/{connection_id}")).status == 200
     assert (await elsewhere.get(f"/connections/{connection_id}")).status == 404
-    assert (await elsewhere.events_of(connection_id))[-1] == "deleted"
+    assert (await elsewhere.get("/events")).data[-1]["type"] == "deleted"
 
 
 async def test_a_flow_that_one_server_began_is_completed_by_the_other(
