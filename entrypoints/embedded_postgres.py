@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _HANDLES = ".handle_pids.json"
 _POSTMASTER = "postmaster.pid"
@@ -133,8 +133,16 @@ def _answers(postmaster: Path) -> bool:
 
 def _sockets(postmaster: Path) -> Path:
     """Give the directory of the server's socket, the fifth line of its pid file, or where it mostly is."""
-    directory = "".join(postmaster.read_text().splitlines()[4:5])
+    directory = "".join(_lines(postmaster)[4:5])
     return Path(directory) if directory else postmaster.parent
+
+
+def _lines(postmaster: Path) -> Sequence[str]:
+    """Read the pid file; a server that stops removes it at any moment."""
+    try:
+        return postmaster.read_text().splitlines()
+    except FileNotFoundError:
+        return ()
 
 
 def _prune_handles(pgdata: Path) -> None:
@@ -148,7 +156,7 @@ def _prune_handles(pgdata: Path) -> None:
 
 
 def _is_server(postmaster: Path, pgdata: Path) -> bool:
-    lines = postmaster.read_text().splitlines()
+    lines = _lines(postmaster)
     if not lines or not lines[0].isdigit() or not _alive(int(lines[0])):
         return False
     proc = Path("/proc") / lines[0]

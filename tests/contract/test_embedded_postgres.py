@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,3 +164,22 @@ async def test_a_server_that_is_stopped_in_mid_air_is_told_not_replaced(
         os.kill(postmaster, signal.SIGCONT)
     assert await _ask(url, "SELECT 1") == 1
     _end(process, signal.SIGTERM)
+
+
+async def test_a_server_that_stops_while_it_is_asked_is_started_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, _ = _user(directory)
+    _end(process, signal.SIGKILL)
+
+    def stops(_: Path) -> bool:
+        os.kill(_postmaster(directory), signal.SIGINT)
+        deadline = time.monotonic() + DEADLINE
+        while not _stopped(directory) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr("entrypoints.embedded_postgres._answers", stops)
+        with embedded_postgres(directory) as url:
+            assert await _ask(url, "SELECT 1") == 1
