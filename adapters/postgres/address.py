@@ -36,7 +36,8 @@ def check_address(url: str) -> None:
     user, _, hosts = parts.netloc.rpartition("@")
     if parts.fragment or "@" in user:
         raise ValueError("must be a postgresql:// address" + _ENCODED)
-    if not (hosts or query.keys() & {"host", "service"}):
+    # Without a host the driver looks where sockets usually are; a password is for a host that was forgotten.
+    if ":" in user and not (hosts or query.keys() & {"host", "service"}):
         raise ValueError("must name a host, or the folder of its socket (?host=/run/postgresql)")
     _check_hosts(hosts.split(",") if hosts else ())
     _check_hosts(query["host"].split(",") if "host" in query else ())

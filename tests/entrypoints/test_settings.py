@@ -51,6 +51,9 @@ def test_a_first_key_that_no_caller_could_use_is_refused(key: str) -> None:
         "postgresql://connections:hunter2@db1,db2:5433/connections?target_session_attrs=read-write",
         "postgresql:///connections?host=db1,db2&port=5432,5433&target_session_attrs=primary",
         "postgresql://postgres:@/postgres?host=/run/postgresql",
+        "postgresql://connections:hunter2@%2Frun%2Fpostgresql/connections",
+        "postgresql:///connections",
+        "postgresql://connections@/connections",
         "postgresql://?service=connections",
     ],
 )
