@@ -20,7 +20,7 @@ class SessionData(msgspec.Struct, frozen=True):
     """A connect session."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-    connect_link: Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]{1,8192}$")]
+    connect_link: Annotated[str, msgspec.Meta(pattern=r"^https?://[!-~]{1,8192}\Z")]
     expires_at: Instant
 
     def __repr__(self) -> str:

@@ -368,9 +368,10 @@ async def test_a_flow_that_cannot_be_kept_is_nonsense(
         {"expires_at": "9999-12-31T23:59:59-14:00"},
         {"connect_link": "javascript:alert(1)"},
         {"connect_link": "https://c.example/\0"},
+        {"connect_link": "https://c.example/\n"},
         {"connect_link": "https://c.example/" + "x" * 8192},
     ],
-    ids=range(5),
+    ids=range(6),
 )
 async def test_a_session_that_cannot_be_given_on_is_nonsense(
     gateway: NangoGateway, nango: aioresponses, changes: dict[str, str]
