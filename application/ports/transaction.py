@@ -159,7 +159,7 @@ class IdempotencyRecord:
     """What an Idempotency-Key was used for.
 
     The answer to a create holds a state, which is never stored: it is derived from the key, which only the
-    caller has, and `salt`. `fingerprint` is a SHA-256 over the request, `authorization_url` the answer's
+    caller has, and `salt`. `fingerprint` is an HMAC over the request, `authorization_url` the answer's
     URL without its state, None until the flow was started. `age` is how long ago the key was reserved, by the
     database's clock, where it was before.
     """
