@@ -388,6 +388,8 @@ class Machine(RuleBasedStateMachine):
         for promise in self.ledger.promises.values():
             if "error" in promise.statuses and promise.id not in self.refused:
                 promise.may_be("active")  # the look after a refused refresh
+            if "active" in promise.statuses and promise.id in self.refused:
+                promise.may_be("error")  # a look that could not be had at the authorization itself
             if seconds >= HOUR and "pending" in promise.statuses:
                 promise.statuses = (promise.statuses - {"pending"}) | BACK
             if seconds >= HOUR:
@@ -440,6 +442,8 @@ class Machine(RuleBasedStateMachine):
                 promise.may_be(*BACK)
             if "error" in promise.statuses:
                 promise.may_be("active")
+            if promise.id in self.refused and "active" in promise.statuses:
+                promise.may_be("error")
         found = violations(self.deployment.evidence(self.ledger))
         await self.deployment.session.close()
         for process in self.deployment.processes:
