@@ -15,6 +15,7 @@ from adapters.postgres.store import PostgresStore
 from tests.conftest import named
 from tests.contract.postgres_rows import make_older
 from tests.contract.store_contract import StoreContract
+from tests.e2e.journeys import eventually
 from tests.pgbouncer import SERVERS, pgbouncer
 
 if TYPE_CHECKING:
@@ -41,7 +42,17 @@ def bounced_url(bouncer: str, database_url: str) -> str:
 @pytest.fixture
 async def bounced_pool(bounced_url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(bounced_url, through_pgbouncer=True)
+
+    async def well() -> bool:
+        # pgbouncer may not have noticed yet that the test before took its servers away.
+        try:
+            await asyncio.gather(*(pool.fetchval("SELECT 1") for _ in range(2 * SERVERS)))
+        except (asyncpg.PostgresError, OSError):
+            return False
+        return True
+
     try:
+        await eventually(well)
         yield pool
     finally:
         pool.terminate()
