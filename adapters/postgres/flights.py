@@ -13,21 +13,32 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Session
     from application.ports import FlightKind
 
+# A flight need not outlive the database: one that is lost is flown again. So no write here waits for the
+# disk, or for a standby, which a refresh would otherwise do three times.
+_UNHURRIED = "set_config('synchronous_commit', 'off', true)"
+
 # A flight whose lease is over has crashed: the next caller takes its row, under another id.
-_BOARD = """
+_BOARD = f"""
 WITH mine AS (
     INSERT INTO flights (company_id, connection_id, kind, id, lease_until)
     VALUES ($1, $2, $3, $4, clock() + $5::interval)
     ON CONFLICT (company_id, connection_id, kind) WHERE landed_at IS NULL
     DO UPDATE SET id = excluded.id, lease_until = excluded.lease_until
         WHERE flights.lease_until <= clock() OR flights.id = excluded.id
-    RETURNING id)
+    RETURNING id, {_UNHURRIED})
 SELECT id, true AS ours FROM mine
 UNION ALL
 SELECT id, false FROM flights
 WHERE company_id = $1 AND connection_id = $2 AND kind = $3 AND landed_at IS NULL
     AND NOT EXISTS (SELECT FROM mine)
-"""
+"""  # noqa: S608 - constants
+_KEEP_UP = f"""
+UPDATE flights SET lease_until = clock() + $2::interval WHERE id = $1 RETURNING {_UNHURRIED}
+"""  # noqa: S608 - constants
+_LAND = f"""
+UPDATE flights SET landed_at = clock(), outcome = $2 WHERE id = $1 AND landed_at IS NULL
+RETURNING {_UNHURRIED}
+"""  # noqa: S608 - constants
 _LOOK = """
 SELECT id, outcome, landed_at IS NULL AND lease_until <= clock() AS crashed FROM flights WHERE id = $1
 """
@@ -53,18 +64,12 @@ async def board(
 
 async def keep_up(session: Session, flight_id: str, lease: timedelta) -> None:
     """Extend the lease; nothing happens where it was over and another took the flight."""
-    await session.run(
-        "UPDATE flights SET lease_until = clock() + $2::interval WHERE id = $1", flight_id, lease
-    )
+    await session.run(_KEEP_UP, flight_id, lease)
 
 
 async def land(session: Session, flight_id: str, outcome: str) -> None:
     """Note the outcome; nothing happens where the lease was over and another took the flight."""
-    await session.run(
-        "UPDATE flights SET landed_at = clock(), outcome = $2 WHERE id = $1 AND landed_at IS NULL",
-        flight_id,
-        outcome,
-    )
+    await session.run(_LAND, flight_id, outcome)
 
 
 async def look(session: Session, flight_id: str) -> Flight | None:
