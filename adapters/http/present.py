@@ -109,7 +109,7 @@ def created(connection: ConnectionCreated) -> schemas.CreatedConnection:
 
 def session(opened: Session) -> schemas.ConnectSession:
     """Show a session for Nango's frontend SDK."""
-    return schemas.ConnectSession(opened.token, opened.connect_link, when(opened.expires_at))
+    return schemas.ConnectSession(opened.token, when(opened.expires_at), opened.connect_link or UNSET)
 
 
 def refreshed(connection: Connection) -> schemas.Refreshed:

@@ -144,8 +144,8 @@ class ConnectSession(Struct, rename="camel"):
     """A session for Nango's frontend SDK."""
 
     token: str
-    connect_link: str
     expires_at: When
+    connect_link: Annotated[str, Meta(description="Nango's own page, where it has one.")] | UnsetType = UNSET
 
 
 class Deleted(Struct):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from adapters.nango.client import Answer
+
+_LINK = re.compile(r"https?://[!-~]{1,8192}")
 
 
 def session_request(
@@ -45,7 +48,7 @@ def session_request(
 
 
 def read_session(answer: Answer, integration: str) -> Session:
-    """Read the session.
+    """Read the session; a link that cannot be given on is none.
 
     Raises:
         IntegrationMissing: Nango has no such integration.
@@ -58,4 +61,5 @@ def read_session(answer: Answer, integration: str) -> Session:
         expires_at = data.expires_at.astimezone(UTC)
     except OverflowError:
         raise GatewayNonsense from None
-    return Session(token=data.token, connect_link=data.connect_link, expires_at=expires_at)
+    link = data.connect_link if _LINK.fullmatch(data.connect_link or "") else None
+    return Session(token=data.token, connect_link=link, expires_at=expires_at)

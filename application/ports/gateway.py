@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class Session:
-    """A connect session at Nango: `token` lets a browser start a flow for half an hour; the link holds it."""
+    """A connect session at Nango: `token` lets a browser start a flow for half an hour; the link holds it.
+
+    Nango's own page is opened by the link, if there is one; a flow of ours needs none.
+    """
 
     token: str = field(repr=False)
-    connect_link: str = field(repr=False)
+    connect_link: str | None = field(repr=False)
     expires_at: datetime
 
 
