@@ -32,7 +32,7 @@ PATIENCE = 15.5
 
 _SIGN_OF_LIFE = LEASE / 3
 _LOOK_AGAIN = 0.05
-_LAND_AGAIN = 0.25
+_TRY_AGAIN = 0.25
 _BOARDING = 3.5
 """Seconds to board with a database in trouble, for both tries: a call is promised its 503 within 4."""
 
@@ -109,10 +109,16 @@ class Flights:
             alive.cancel()
 
     async def _keep_up(self, flight_id: str) -> None:
-        for _ in range(LONGEST // _SIGN_OF_LIFE):
-            await asyncio.sleep(_SIGN_OF_LIFE.total_seconds())
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.keep_up(flight_id, lease=LEASE)
+        pause = _SIGN_OF_LIFE.total_seconds()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST.total_seconds()):
+                while True:
+                    await asyncio.sleep(pause)
+                    try:
+                        await self._store.keep_up(flight_id, lease=LEASE)
+                        pause = _SIGN_OF_LIFE.total_seconds()
+                    except StoreUnavailable:
+                        pause = _TRY_AGAIN
 
     async def _land(self, flight_id: str, outcome: str) -> None:
         """Tell those who wait; later where the database is away, or they would wait for the lease to end."""
@@ -127,7 +133,7 @@ class Flights:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST.total_seconds()):
                 while True:
-                    await asyncio.sleep(_LAND_AGAIN)
+                    await asyncio.sleep(_TRY_AGAIN)
                     with contextlib.suppress(StoreUnavailable):
                         await self._store.land(flight_id, outcome)
                         return

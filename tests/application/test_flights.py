@@ -285,6 +285,18 @@ async def test_a_flight_is_not_taken_from_whoever_still_flies(processes: Process
     assert work.begun == 1
 
 
+async def test_a_flight_of_which_two_signs_of_life_were_lost_is_not_taken(processes: Processes) -> None:
+    work = Work()
+    first, second = processes.fly(0, work), processes.fly(1, work)
+    processes.lines[0].cut = True
+    await asyncio.sleep(LEASE.total_seconds() * 0.75)
+    processes.lines[0].cut = False
+    await asyncio.sleep(LEASE.total_seconds())
+    work.go_on.set()
+    await asyncio.gather(first, second)
+    assert work.begun == 1
+
+
 async def test_who_waits_for_a_process_that_died_takes_over_when_its_lease_is_over(
     processes: Processes,
 ) -> None:
