@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 PATIENCE = timedelta(seconds=8)
-"""As long as a request's calls to Nango may take. Where a reservation has no answer by then, its process has
-died, and a repetition takes it over."""
+"""As long as a request's calls to Nango mostly take. Where a reservation has no answer by then, its process
+is taken for dead, and a repetition takes it over; of a slower one see docs/adr/0003."""
 
 _LOOK_AGAIN = 0.1
 

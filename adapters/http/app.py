@@ -29,7 +29,7 @@ class HttpOptions:
     Attributes:
         nango_public_url: where browsers reach Nango, without a trailing slash.
         public_url: the address that the documentation names.
-        max_body: the largest body in bytes, with room for every field at its longest; a larger one is a 413.
+        max_body: the largest body in bytes, with room for every field at its longest in ASCII; else a 413.
         starts_per_minute: how many authorizations one API key may start.
         callbacks_per_minute: how many callbacks may come from one address.
         proxies: how many of our own proxies stand before us and add to X-Forwarded-For.
