@@ -102,11 +102,6 @@ CREATE INDEX connections_list_both ON connections (company_id, provider, status,
 CREATE INDEX connections_list_account ON connections (company_id, external_account_id, created_at DESC, id DESC)
     WHERE deleted_at IS NULL AND external_account_id IS NOT NULL;
 
-CREATE INDEX connections_authorized ON connections (id) WHERE nango_id IS NOT NULL AND deleted_at IS NULL;
--- Which connections are due for a look is read company by company.
-CREATE INDEX connections_stale ON connections (company_id, last_synced_at)
-    WHERE status = 'active' AND deleted_at IS NULL;
-
 -- One event for each version. seq and txid order the company's feed: see adapters/postgres/feed.py.
 CREATE TABLE events (
     company_id text NOT NULL,
@@ -171,7 +166,6 @@ CREATE TABLE attempts (
     provider text NOT NULL,
     integration text NOT NULL,
     nango_id text,
-    parameters json NOT NULL,
     mode text CHECK (mode IN ('relay', 'direct', 'session')),
     state_hash bytea NOT NULL CHECK (octet_length(state_hash) = 32),
     nango_state text,
@@ -200,7 +194,7 @@ CREATE TABLE jobs (
     company_id text NOT NULL,
     connection_id text NOT NULL,
     id text NOT NULL CHECK (id <> ''),
-    kind text NOT NULL CHECK (kind IN ('remove', 'identify', 'import', 'recheck')),
+    kind text NOT NULL CHECK (kind IN ('remove', 'identify', 'recheck')),
     due_at timestamptz(3) NOT NULL,
     tries integer NOT NULL CHECK (tries >= 0),
     integration text,
@@ -210,7 +204,6 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_connection FOREIGN KEY (company_id, connection_id) REFERENCES connections (company_id, id)
 );
 CREATE INDEX jobs_due ON jobs (due_at);
-CREATE UNIQUE INDEX jobs_one_recheck ON jobs (company_id, connection_id) WHERE kind = 'recheck';
 
 -- The connection may be written after its record, in the same transaction.
 CREATE TABLE idempotency_records (
@@ -242,12 +235,6 @@ CREATE TABLE flights (
 );
 CREATE UNIQUE INDEX flights_one_in_the_air ON flights (company_id, connection_id, kind) WHERE landed_at IS NULL;
 CREATE INDEX flights_age ON flights (lease_until);
-
--- Tasks that all processes share, such as a sweep through Nango's list.
-CREATE TABLE turns (
-    name text PRIMARY KEY,
-    next_at timestamptz(3) NOT NULL
-);
 
 CREATE TABLE api_keys (
     company_id text NOT NULL CHECK (company_id <> ''),
