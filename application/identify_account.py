@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from application.owed import try_again
 from application.ports import Health
 from application.settle import found, identified, settle
 from domain.connection import ACTIVE
@@ -50,8 +51,4 @@ class IdentifyAccount:
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times."""
-        async with self._store.begin() as tx:
-            if job.tries + 1 >= TRIES:
-                await tx.jobs.finish(job.id)
-            else:
-                await tx.jobs.reschedule(job.id, tx.now + timedelta(seconds=15) * (1 << job.tries))
+        await try_again(self._store, job, first=timedelta(seconds=15), tries=TRIES)

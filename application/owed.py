@@ -1,4 +1,4 @@
-"""Owe a connection a look."""
+"""Owe a connection a look, and try again what failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from application.ports import Job, JobKind
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from application.ports import Ids, Transaction
+    from application.ports import Ids, Store, Transaction
     from domain.connection import Connection
 
 
@@ -24,3 +24,12 @@ async def owe_a_look(tx: Transaction, connection: Connection, ids: Ids, *, delay
             due_at=tx.now + delay,
         )
     )
+
+
+async def try_again(store: Store, job: Job, *, first: timedelta, tries: int) -> None:
+    """Owe a job that failed for longer, `first` and then twice as long each time; after `tries`, no more."""
+    async with store.begin() as tx:
+        if job.tries + 1 >= tries:
+            await tx.jobs.finish(job.id)
+        else:
+            await tx.jobs.reschedule(job.id, tx.now + first * (1 << job.tries))
