@@ -213,11 +213,16 @@ async def test_a_denied_reconnect_leaves_a_pending_connection_to_its_attempt(dir
 # ── authorizations ────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_creation_completes_a_flow_that_ended_at_nango_at_once(direct: WatchWorld) -> None:
-    started = await direct.auth_url()
-    await direct.finish_at_nango(started.url)
+async def complete_at_nango(direct: WatchWorld, url: str) -> None:
+    """The flow ends at Nango, which tells us."""
+    await direct.finish_at_nango(url)
     (grant,) = direct.gateway.stored.values()
     await direct.webhook("creation", grant)
+
+
+async def test_a_creation_completes_a_flow_that_ended_at_nango_at_once(direct: WatchWorld) -> None:
+    started = await direct.auth_url()
+    await complete_at_nango(direct, started.url)
     await direct.work()
     assert (await direct.connection(started.connection_id)).status is ACTIVE
 
@@ -226,9 +231,7 @@ async def test_a_creation_that_comes_while_the_worker_asks_is_not_forgotten(dire
     started = await direct.auth_url()
     await direct.later(seconds=5)
     look, gate = await direct.catch("find_grants", direct.work())
-    await direct.finish_at_nango(started.url)
-    (grant,) = direct.gateway.stored.values()
-    await direct.webhook("creation", grant)
+    await complete_at_nango(direct, started.url)
     gate.set()
     await look
     await direct.work()
@@ -239,9 +242,7 @@ async def test_a_creation_that_comes_as_the_hour_ends_is_not_too_late(direct: Wa
     started = await direct.auth_url()
     await direct.later(minutes=60)
     look, gate = await direct.catch("find_grants", direct.work())
-    await direct.finish_at_nango(started.url)
-    (grant,) = direct.gateway.stored.values()
-    await direct.webhook("creation", grant)
+    await complete_at_nango(direct, started.url)
     gate.set()
     await look
     await direct.work()
