@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.harness import Process, free_port, group_of, run, running, spawn, working_below
-from tests.e2e.journeys import Browser, Company, Nango, connect, eventually, result_in
+from tests.e2e.journeys import Answer, Browser, Company, Nango, connect, eventually, result_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -114,17 +115,24 @@ async def test_a_worker_process_that_dies_is_replaced_and_sigterm_ends_all_even_
         assert server.stop() == 0
 
 
-async def test_a_signal_to_the_whole_group_lets_a_request_end(
+@asynccontextmanager
+async def at_work(
     world: World, company: Company, browser: Browser, nango: Nango
-) -> None:
-    started = (await company.auth_url("stripe")).data
-    callback = await browser.consent(started["authUrl"])
+) -> AsyncIterator[tuple[Process, asyncio.Task[Answer]]]:
+    """Give a server of two processes, and a callback that one of them waits for Nango with."""
+    callback = await browser.consent((await company.auth_url("stripe")).data["authUrl"])
     await nango.linger("stripe-app", 1.0)
     with running(world.serve("--workers", 2)) as server:
         server.wait_ready()
         on_its_way = asyncio.create_task(browser.visit(callback, at=server.url))
-
         await eventually(nango.is_exchanging)
+        yield server, on_its_way
+
+
+async def test_a_signal_to_the_whole_group_lets_a_request_end(
+    world: World, company: Company, browser: Browser, nango: Nango
+) -> None:
+    async with at_work(world, company, browser, nango) as (server, on_its_way):
         os.killpg(server.popen.pid, signal.SIGTERM)
         assert result_in((await on_its_way).location)["success"] == "true"
         assert server.popen.wait(30) == 0
@@ -133,14 +141,7 @@ async def test_a_signal_to_the_whole_group_lets_a_request_end(
 async def test_worker_processes_whose_parent_is_killed_let_a_request_end_and_end_themselves(
     world: World, company: Company, browser: Browser, nango: Nango
 ) -> None:
-    started = (await company.auth_url("stripe")).data
-    callback = await browser.consent(started["authUrl"])
-    await nango.linger("stripe-app", 1.0)
-    with running(world.serve("--workers", 2)) as server:
-        server.wait_ready()
-        on_its_way = asyncio.create_task(browser.visit(callback, at=server.url))
-
-        await eventually(nango.is_exchanging)
+    async with at_work(world, company, browser, nango) as (server, on_its_way):
         server.signal(signal.SIGKILL)
         assert server.popen.wait() == -signal.SIGKILL
         assert result_in((await on_its_way).location)["success"] == "true"
