@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+_PORTS = range(15_000, 32_000)
 
 
 def free_port(*, neighbours: int = 0) -> int:
-    """Give a port that is free now, and so are the next ones."""
+    """Give a port that is free now, and so are the next ones.
+
+    It is below those that the kernel gives to whoever connects, so none takes it before its server does,
+    or between a server's end and its next start.
+    """
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                for other in range(port + 1, port + 1 + neighbours):
-                    socket.create_server(("127.0.0.1", other)).close()
-            except OSError:
-                continue
-        return port
+        first = secrets.choice(_PORTS)
+        with suppress(OSError):
+            for port in range(first, first + 1 + neighbours):
+                socket.create_server(("127.0.0.1", port)).close()
+            return first
 
 
 def environment(settings: Mapping[str, object]) -> dict[str, str]:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import NewCompany
     from tests.e2e.journeys import Browser, Company, Nango
 
+SLOW = 3.0
+"""Seconds that a provider takes: all callers come while the first one's call is on its way."""
+
 
 async def test_two_hundred_auth_urls_are_one_connection_and_a_handful_of_flows(
     company: Company, nango: Nango, second: str
@@ -38,7 +41,7 @@ async def test_two_hundred_refreshes_are_one_at_nango(
     company: Company, browser: Browser, nango: Nango, second: str
 ) -> None:
     connection_id = await connect(company, browser)
-    await nango.fail("token_endpoint", delay=1.0, connection_id=await nango.id_of(connection_id))
+    await nango.fail("token_endpoint", delay=SLOW, connection_id=await nango.id_of(connection_id))
     await nango.forget_calls()
     callers = [company, company.at(second)] * 100
     answers = await asyncio.gather(
@@ -53,7 +56,7 @@ async def test_two_hundred_refused_refreshes_are_one_at_nango_too(
 ) -> None:
     connection_id = await connect(company, browser)
     nango_id = await nango.id_of(connection_id)
-    await nango.fail("token_endpoint", "invalid_grant", delay=1.0, connection_id=nango_id)
+    await nango.fail("token_endpoint", "invalid_grant", delay=SLOW, connection_id=nango_id)
     await nango.forget_calls()
     callers = [company, company.at(second)] * 100
     answers = await asyncio.gather(
@@ -67,7 +70,8 @@ async def test_verifications_at_once_ask_the_provider_once(
     company: Company, browser: Browser, nango: Nango, second: str
 ) -> None:
     connection_id = await connect(company, browser)
-    await nango.fail("provider_api", delay=0.7, connection_id=await nango.id_of(connection_id))
+    # No provider is waited for so long as a refresh is.
+    await nango.fail("provider_api", delay=SLOW / 2, connection_id=await nango.id_of(connection_id))
     await nango.forget_calls()
     callers = [company, company.at(second)] * 25
     answers = await asyncio.gather(

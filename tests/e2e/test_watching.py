@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import ExitStack
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -164,7 +165,7 @@ async def test_webhooks_after_the_callback_add_nothing(at: At) -> None:
 
 async def test_a_webhook_of_a_deletion_disconnects(at: At) -> None:
     here = await at("webhooks")
-    await here.company.post("/connections", key_body("stripe", f"sk_{free_port()}"))
+    await here.company.post("/connections", key_body("stripe", f"sk_{token_hex(8)}"))
     connection_id, nango_id = await here.connected()
     await here.nango.act("forget", nango_id)
     await here.send(told(nango_id, "deletion"), OLD_KEY)
@@ -213,7 +214,7 @@ async def test_the_sweep_finds_a_refused_refresh(at: At) -> None:
 
 async def test_the_sweep_finds_what_was_deleted_by_hand_and_leaves_the_rest(at: At) -> None:
     here = await at("sweep")
-    stays = (await here.company.post("/connections", key_body("stripe", f"sk_{free_port()}"))).data["id"]
+    stays = (await here.company.post("/connections", key_body("stripe", f"sk_{token_hex(8)}"))).data["id"]
     connection_id, nango_id = await here.connected()
     await here.nango.act("forget", nango_id)
     await here.becomes(connection_id, "disconnected")
@@ -225,7 +226,7 @@ async def test_the_sweep_finds_what_was_deleted_by_hand_and_leaves_the_rest(at: 
 
 async def test_the_schedule_finds_a_revoked_token_and_a_deleted_connection(at: At) -> None:
     here = await at("schedule")
-    keyed = (await here.company.post("/connections", key_body("stripe", f"sk_{free_port()}"))).data["id"]
+    keyed = (await here.company.post("/connections", key_body("stripe", f"sk_{token_hex(8)}"))).data["id"]
     connection_id, nango_id = await here.connected()
     await here.nango.act("revoke", nango_id)
     await here.nango.act("forget", await here.nango.id_of(keyed))
