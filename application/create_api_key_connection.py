@@ -193,7 +193,7 @@ class FinishImport:
         async with self._store.begin() as tx:
             if job.tries + 1 < TRIES:
                 wait = min(timedelta(minutes=1) * (1 << job.tries), _LONGEST_WAIT)
-                await tx.jobs.reschedule(job.id, tx.now + wait)
+                await tx.jobs.reschedule(job, tx.now + wait)
                 return
             connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
         await discard_import(self._store, self._ids, self._remove, connection, by=ACTOR, intent=job)

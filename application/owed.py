@@ -27,9 +27,12 @@ async def owe_a_look(tx: Transaction, connection: Connection, ids: Ids, *, delay
 
 
 async def try_again(store: Store, job: Job, *, first: timedelta, tries: int) -> None:
-    """Owe a job that failed for longer, `first` and then twice as long each time; after `tries`, no more."""
+    """Owe a job that failed for longer, `first` and then twice as long each time; after `tries`, no more.
+
+    What was asked for anew while the job was under way stays as it was asked for.
+    """
     async with store.begin() as tx:
         if job.tries + 1 >= tries:
-            await tx.jobs.finish(job.id)
+            await tx.jobs.finish(job.id, due_at=job.due_at)
         else:
-            await tx.jobs.reschedule(job.id, tx.now + first * (1 << job.tries))
+            await tx.jobs.reschedule(job, tx.now + first * (1 << job.tries))

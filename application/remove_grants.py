@@ -68,7 +68,7 @@ class RemoveGrants:
         """Try again with a growing delay, for as long as it takes."""
         async with self._store.begin() as tx:
             wait = min(timedelta(seconds=15) * (1 << min(job.tries, 10)), _LONGEST_WAIT)
-            await tx.jobs.reschedule(job.id, tx.now + wait)
+            await tx.jobs.reschedule(job, tx.now + wait)
 
 
 def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:

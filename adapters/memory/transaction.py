@@ -273,14 +273,16 @@ class MemoryJobs(Jobs):
             raise ConcurrentChange
         for other in self._state.jobs.values():
             if other.kind is job.kind is JobKind.RECHECK and other.connection_id == job.connection_id:
-                job = attrs.evolve(other, due_at=min(other.due_at, job.due_at))
+                sooner = job.due_at < other.due_at
+                job = attrs.evolve(other, due_at=job.due_at, tries=job.tries) if sooner else other
                 break
         self._state.jobs[job.id] = job
 
-    async def reschedule(self, job_id: str, due_at: datetime) -> None:
+    async def reschedule(self, job: Job, due_at: datetime) -> None:
         """See the port."""
-        if job := self._state.jobs.get(job_id):
-            self._state.jobs[job_id] = attrs.evolve(job, due_at=due_at, tries=job.tries + 1)
+        there = self._state.jobs.get(job.id)
+        if there is not None and there.due_at == job.due_at:
+            self._state.jobs[job.id] = attrs.evolve(there, due_at=due_at, tries=there.tries + 1)
 
     async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
         """See the port."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _ADD = f"""
 INSERT INTO jobs ({JOB_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (company_id, connection_id) WHERE kind = 'recheck'
-DO UPDATE SET due_at = least(jobs.due_at, excluded.due_at)
+DO UPDATE SET due_at = least(jobs.due_at, excluded.due_at),
+    tries = CASE WHEN excluded.due_at < jobs.due_at THEN excluded.tries ELSE jobs.tries END
 """  # noqa: S608 - constants
 
 # A record past its keep is free for use again, whether or not it was swept yet.
@@ -71,10 +72,13 @@ class PostgresJobs(Jobs):
             job.nango_id,
         )
 
-    async def reschedule(self, job_id: str, due_at: datetime) -> None:
+    async def reschedule(self, job: Job, due_at: datetime) -> None:
         """See the port."""
         await self._session.run(
-            "UPDATE jobs SET due_at = $2, tries = tries + 1 WHERE id = $1", job_id, due_at
+            "UPDATE jobs SET due_at = $3, tries = tries + 1 WHERE id = $1 AND due_at = $2",
+            job.id,
+            job.due_at,
+            due_at,
         )
 
     async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:

@@ -143,11 +143,15 @@ class Jobs(Protocol):
 
     @abstractmethod
     async def add(self, job: Job) -> None:
-        """Owe something. Of a connection's RECHECKs the earliest stays, since one look is enough."""
+        """Owe something.
+
+        Of a connection's RECHECKs the earliest stays, since one look is enough; one that is asked for sooner
+        than the one that is owed has all its tries before it.
+        """
 
     @abstractmethod
-    async def reschedule(self, job_id: str, due_at: datetime) -> None:
-        """Try again later; counts a try."""
+    async def reschedule(self, job: Job, due_at: datetime) -> None:
+        """Try again later; counts a try. Only where it is still due when `job` says, as with `finish`."""
 
     @abstractmethod
     async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:

@@ -138,6 +138,27 @@ async def test_a_look_owed_during_a_look_is_had(world: WatchWorld) -> None:
     assert [job.kind for job in world.owed()] == [JobKind.RECHECK]
 
 
+@pytest.mark.parametrize("failed_before", [0, 4], ids=["the first try", "the last try"])
+async def test_a_look_owed_during_one_that_fails_is_had_at_once(
+    world: WatchWorld, failed_before: int
+) -> None:
+    connection = await world.authorize()
+    world.gateway.fail_with(GatewayUnavailable(), ["has_grant"], times=failed_before + 1)
+    async with world.store.begin() as tx:
+        await owe_a_look(tx, connection, SystemIds(), delay=timedelta(0))
+    for tries in range(failed_before):
+        await world.work()
+        await world.later(minutes=2**tries)
+    look, gate = await world.catch("has_grant", world.work(), after=False)
+    world.refuse(connection)
+    async with world.store.begin() as tx:
+        await owe_a_look(tx, connection, SystemIds(), delay=timedelta(0))
+    gate.set()
+    await look
+    await world.work()
+    assert (await world.connection(connection.id)).status is ERROR
+
+
 async def test_what_expired_stays_expired_while_it_does_not_work(world: WatchWorld) -> None:
     connection = await world.expired()
     world.refuse(connection, "The token has expired")

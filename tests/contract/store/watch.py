@@ -267,6 +267,31 @@ class RecheckRules(StoreRules):
 
         assert [job.connection_id for job in await due(store)] == [connection.id]
 
+    async def test_a_look_asked_for_while_another_is_under_way_is_not_put_off_with_it(
+        self, store: Store
+    ) -> None:
+        connection = await authorized(store)
+        await owe(store, connection)
+        (taken,) = await due(store)
+        await owe(store, connection, -MINUTE)
+        async with store.begin() as tx:
+            await tx.jobs.reschedule(taken, tx.now + HOUR)
+
+        assert [job.connection_id for job in await due(store)] == [connection.id]
+
+    @pytest.mark.parametrize(("delay", "tries"), [(-MINUTE, 0), (MINUTE, 1)], ids=["sooner", "later"])
+    async def test_a_new_reason_to_look_has_all_its_tries_where_it_hurries(
+        self, store: Store, delay: timedelta, tries: int
+    ) -> None:
+        connection = await authorized(store)
+        await owe(store, connection)
+        (taken,) = await due(store)
+        async with store.begin() as tx:
+            await tx.jobs.reschedule(taken, tx.now)
+        await owe(store, connection, delay)
+
+        assert [job.tries for job in await due(store)] == [tries]
+
     async def test_a_look_that_nobody_asked_for_again_is_finished(self, store: Store, age: Age) -> None:
         await owe(store, await authorized(store))
         (taken,) = await due(store)

@@ -81,7 +81,7 @@ class JobRules(StoreRules):
     async def test_a_rescheduled_job_counts_its_tries(self, store: Store, age: Age) -> None:
         job = await _owe(store, await born(store))
         async with store.begin() as tx:
-            await tx.jobs.reschedule(job.id, tx.now + MINUTE)
+            await tx.jobs.reschedule(job, tx.now + MINUTE)
         assert not await store.take_due_jobs(limit=10, lease=MINUTE)
         await age(MINUTE)
 
