@@ -71,6 +71,7 @@ def serve_command(workers: int, with_worker: bool) -> None:
 def worker() -> None:
     """Finish what was left half done; run as many as you like."""
     settings = _settings("database_url", "nango_secret_key")
+    load_catalogue(settings.providers_dir)  # a bad file stops the start
     process.run(lambda stop: work_until(settings, stop))
 
 

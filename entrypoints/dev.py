@@ -11,6 +11,7 @@ import attrs
 import click
 from aiohttp import web
 
+from adapters.catalogue.loader import load_catalogue
 from adapters.postgres.migrate import migrate
 from adapters.sandbox.server import create_sandbox
 from application.ports import Scope
@@ -37,6 +38,7 @@ def run_dev(settings: Settings) -> None:
         raise SettingsError(
             "CONNECTIONS_NANGO_URL needs CONNECTIONS_NANGO_SECRET_KEY; the sandbox runs without both"
         )
+    load_catalogue(settings.providers_dir)  # a bad file stops the start
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         listener = stack.enter_context(process.listening(settings.host, settings.port))

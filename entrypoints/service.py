@@ -109,14 +109,16 @@ async def _repeat(name: str, do_round: Callable[[], Awaitable[int | None]], *, p
 
 
 async def work_until(settings: Settings, stop: asyncio.Event) -> None:
-    """Run a worker alone until `stop`."""
-    async with composed(settings) as container, _metrics_of_its_own(container, settings):
-        task = asyncio.create_task(work(container))
+    """Run a worker alone until `stop`; where its rounds die, that is raised at once, and ends the process."""
+    async with (
+        composed(settings) as container,
+        _metrics_of_its_own(container, settings),
+        asyncio.TaskGroup() as tasks,
+    ):
+        task = tasks.create_task(work(container))
         _log.info("working")
         await stop.wait()
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

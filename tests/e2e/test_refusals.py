@@ -13,7 +13,7 @@ from attrs import frozen
 from click.testing import CliRunner
 
 from entrypoints.cli import main
-from tests.e2e.harness import environment, run
+from tests.e2e.harness import environment, free_port, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,9 +113,11 @@ def test_a_database_that_is_away_is_one_line(command: list[str]) -> None:
     assert "database" in one_line(there(*command, database_url=DATABASE)).lower()
 
 
-def test_a_broken_provider_file_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "worker", "dev"])
+def test_a_broken_provider_file_is_one_line(tmp_path: Path, command: str) -> None:
     (tmp_path / "acme.toml").write_text('key = "other"')
-    assert "acme.toml" in one_line(here("serve", **GOOD, providers_dir=tmp_path))
+    settings = {**GOOD, "providers_dir": tmp_path, "data_dir": tmp_path / "data", "port": free_port()}
+    assert "acme.toml" in one_line(here(command, **settings))
 
 
 def test_a_company_that_cannot_be_one_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,17 @@ from entrypoints.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from entrypoints.container import Container
+
     Round = Callable[[], Awaitable[int]]
 
 SETTINGS = Settings(
     public_url="https://connections.example.com", redirect_origins=frozenset({"https://app.example.com"})
+)
+NOBODY_THERE = Settings(
+    database_url="postgresql://postgres@127.0.0.1:1/postgres",
+    nango_url="http://127.0.0.1:1",
+    nango_secret_key="8b9a4a52-1c7e-4d0f-9a55-6f1f7f0f2a11",
 )
 KINDS = ["do_due_work", "schedule_checks", "sweep_grants", "housekeeping"]
 
@@ -128,3 +136,26 @@ async def test_the_end_of_the_worker_is_the_end_of_all_it_does() -> None:
     await work.until(sweep_grants=1)
     await work.end()
     assert ended.is_set()
+
+
+async def _alone(settings: Settings) -> None:
+    await service.work_until(settings, asyncio.Event())
+
+
+async def _beside_the_api(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        await service.serve(settings, listener, asyncio.Event(), with_worker=True)
+
+
+@pytest.mark.parametrize("run", [_alone, _beside_the_api])
+async def test_a_worker_that_dies_ends_its_process(
+    run: Callable[[Settings], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(_: Container) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(service, "work", dies)
+    with pytest.raises(ExceptionGroup) as ended:
+        await asyncio.wait_for(run(NOBODY_THERE), 30)
+    assert ended.group_contains(MemoryError)
