@@ -29,6 +29,7 @@ class ProbeAccount:
 
         Raises:
             ProviderUnavailable, GatewayUnavailable, GatewayNonsense: says nothing of the credentials.
+            ProviderCallRefused: Nango is configured not to ask.
             CredentialsUnusable: Nango has none that it can use.
             GrantNotFound: gone at Nango.
 

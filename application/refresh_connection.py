@@ -8,7 +8,13 @@ from attrs import frozen
 
 from application.ports import FlightKind, Health
 from domain.connection import ACTIVE, DISCONNECTED, PENDING, AuthKind
-from domain.errors import CredentialsUnusable, GrantNotFound, RefreshNotPossible, RefreshRefused
+from domain.errors import (
+    CredentialsUnusable,
+    GrantNotFound,
+    ProviderCallRefused,
+    RefreshNotPossible,
+    RefreshRefused,
+)
 
 if TYPE_CHECKING:
     from application.flights import Flights
@@ -60,7 +66,7 @@ class RefreshConnection:
             verdict = await self._probe(connection)
         except CredentialsUnusable as problem:
             trouble = problem
-        except GrantNotFound:
+        except (GrantNotFound, ProviderCallRefused):
             pass  # the refresh will tell
         else:
             word = verdict.reason if verdict.health is Health.DEAD else None

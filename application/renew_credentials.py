@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.owed import owe_a_look
-from application.ports import Health
+from application.ports import Health, Verdict
 from application.settle import REFUSED, gone, identified, settle
 from domain.authorization import LOOKUP_DELAY
-from domain.errors import CredentialsUnusable, GrantNotFound
+from domain.errors import CredentialsUnusable, GrantNotFound, ProviderCallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,9 @@ class RenewCredentials:
             verdict = await self._probe(connection, details)
         except CredentialsUnusable as problem:
             return await self._refused(connection, problem, None, by=by, recheck=recheck, fresh=fresh)
+        except ProviderCallRefused:
+            # As with a provider that has no identity call: Nango's word that it renewed them is all there is.
+            verdict = Verdict(health=Health.FORBIDDEN)
         except GrantNotFound:
             assert connection.nango_id is not None  # noqa: S101 - it was fetched by this
             await self._environment.prove_absence(connection.integration, connection.nango_id)

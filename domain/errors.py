@@ -223,6 +223,18 @@ class GatewayNonsense(DomainError):
         super().__init__(message)
 
 
+class ProviderCallRefused(DomainError):
+    """Nango is configured not to call this provider: a deployment's mistake, and no word on the account."""
+
+    code = "provider_call_refused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nango does not allow calls to this provider. "
+            "Change its outbound URL policy or its base URL overrides, or drop the provider's identity call."
+        )
+
+
 class IntegrationMissing(DomainError):
     """Nango has no integration of the name the provider's description gives: a deployment's mistake."""
 

@@ -52,6 +52,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.ProviderUnavailable: SERVICE_UNAVAILABLE,
     errors.GatewayNonsense: BAD_GATEWAY,
     errors.IntegrationMissing: BAD_GATEWAY,
+    errors.ProviderCallRefused: BAD_GATEWAY,
     errors.GrantNotFound: BAD_GATEWAY,
     errors.CredentialsUnusable: BAD_GATEWAY,
 }

@@ -6,7 +6,7 @@ Source: Nango 0.71.4, observed. Fields we do not read are tolerated, so that a n
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -82,9 +82,9 @@ class ImportAnswer(msgspec.Struct, frozen=True):
 
 
 class DeleteAnswer(msgspec.Struct, frozen=True):
-    """The answer to `DELETE /connections/{id}`."""
+    """The answer to `DELETE /connections/{id}`; no success where another deletion was there first."""
 
-    success: Literal[True]
+    success: bool
 
 
 class IntegrationData(msgspec.Struct, frozen=True):

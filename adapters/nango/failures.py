@@ -89,7 +89,8 @@ def key_refused(answer: Answer, problem: Problem) -> GatewayUnavailable:
 def failure(answer: Answer, *, integration: str = "") -> DomainError:
     """Translate an answer of Nango's own API that is not the success one hoped for."""
     problem = problem_of(answer)
-    if answer.status in (401, 403):
+    # A refused API key may carry the status that the provider gave it.
+    if answer.status in (401, 403) and problem.code != "connection_test_failed":
         return key_refused(answer, problem)
     return unavailable(answer) or _meaning(answer.status, problem, integration)
 
@@ -101,7 +102,7 @@ def _meaning(status: int, problem: Problem, integration: str) -> DomainError:
             meaning = unusable(problem.message)
         case (400, "unknown_provider_config"):
             meaning = IntegrationMissing(integration)
-        case (400, "connection_test_failed"):
+        case (_, "connection_test_failed"):
             meaning = CredentialsRefused(sentence(problem.message, "they were found to be invalid."))
         case (400, "invalid_body") | (404, "not_found") if problem.says(_NO_INTEGRATION):
             meaning = IntegrationMissing(integration)

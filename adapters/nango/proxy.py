@@ -12,7 +12,7 @@ from urllib.parse import quote
 from adapters.nango.answers import decoded_or_none
 from adapters.nango.failures import key_refused, problem_of, unavailable, unusable
 from application.ports import ProviderAnswer
-from domain.errors import GatewayNonsense, GrantNotFound, IntegrationMissing
+from domain.errors import GatewayNonsense, GrantNotFound, IntegrationMissing, ProviderCallRefused
 
 if TYPE_CHECKING:
     from adapters.nango.answers import Problem
@@ -27,20 +27,21 @@ _KEY_CODES = frozenset(
         "malformed_auth_header",
         "invalid_secret_key_format",
         "unknown_account",
-        "forbidden",
     }
 )
 _KEY_REFUSED = "Authentication failed. The "
 """How every such sentence of Nango's begins, whatever code a newer server gives it."""
+_SCOPE_MISSING = "Insufficient scope"
 _NO_CREDENTIALS = "Failed to get connection credentials: "
 
 
 def proxy_path(path: str) -> str:
     """Give the path under which the proxy takes a provider's path.
 
-    `${connectionConfig.x}` stays for Nango to fill in; its braces travel encoded, as in Nango's own client.
+    `${connectionConfig.x}` stays for Nango to fill in. Its braces travel as they are, since Nango looks for them
+    in the path as it was sent.
     """
-    return "/proxy/" + quote(path.lstrip("/"), safe="/?&=$%:@!'()*+,;~")
+    return "/proxy/" + quote(path.lstrip("/"), safe="/?&=$%:@!'()*+,;~{}")
 
 
 def proxy_headers(
@@ -60,6 +61,7 @@ def read_proxied(answer: Answer, integration: str) -> ProviderAnswer:
         GatewayUnavailable: Nango refuses our key, is down or limits us.
         GrantNotFound: Nango has no such connection.
         IntegrationMissing: Nango has no such integration.
+        ProviderCallRefused: Nango's configuration keeps it from calling this provider.
         CredentialsUnusable: Nango has no credentials that it would call with.
         GatewayNonsense: more than anybody needs to say who they are.
 
@@ -79,18 +81,21 @@ def _own_failure(answer: Answer, problem: Problem, integration: str) -> DomainEr
     match answer.status, problem.code:
         case (401, code) if code in _KEY_CODES or problem.message.startswith(_KEY_REFUSED):
             failure = key_refused(answer, problem)
-        # A provider may say so too. Taking it for Nango's costs a retry, the reverse a false "healthy".
-        case (403, "forbidden"):
+        # A provider may be of the same code.
+        case (403, "forbidden") if problem.message.startswith(_SCOPE_MISSING):
             failure = key_refused(answer, problem)
+        case (400, "base_url_override_disabled" | "base_url_override_not_allowed"):
+            failure = ProviderCallRefused()
         case (429, "too_many_request"):
             failure = unavailable(answer)
         case (404, "unknown_provider_config"):
             failure = IntegrationMissing(integration)
-        case (424, "connection_refresh_backoff" | "connection_refresh_exhausted"):
+        case (424, "connection_refresh_backoff"):
             failure = unusable(problem.message)
         case (400, "server_error") if problem.message == "Failed to get connection":
             failure = GrantNotFound()
-        case (400, "server_error") if problem.message.startswith(_NO_CREDENTIALS):
+        # 424 where Nango has given up, 500 where it could not read the answer of the token endpoint.
+        case (_, "server_error") if problem.message.startswith(_NO_CREDENTIALS):
             failure = unusable(problem.message.removeprefix(_NO_CREDENTIALS).strip("'"))
     return failure
 

@@ -1,8 +1,9 @@
 """The proxy: `ANY /proxy/{path}` calls the provider with a connection's credentials.
 
 Source: Nango 0.71.4, observed (recorded as proxy). The upstream's status and body pass through. The upstream
-is in this process (`adapters.sandbox.providers`). Not observed, and so shaped after the neighbouring answers:
-a provider that cannot be reached (500 with the failed call), and the proxy once the refresh limit is reached.
+is in this process (`adapters.sandbox.providers`). Not observed, but so in Nango's source (`allProxy.ts`): without
+credentials the status is that of the failed refresh, and placeholders are looked for in the path as it was sent.
+Shaped after the neighbouring answers: a provider that cannot be reached (500 with the failed call).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from adapters.sandbox.accounts import family_of
 from adapters.sandbox.errors import NangoError, invalid, issue
 from adapters.sandbox.identities import quickbooks_realm
 from adapters.sandbox.providers import GENERIC, Upstream, api_of
-from adapters.sandbox.refresh import RefreshRefused, fresh
+from adapters.sandbox.refresh import BACK_OFF, RefreshRefused, fresh
 from adapters.sandbox.sandbox import SANDBOX, bearer
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ async def proxy(request: web.Request) -> web.Response:
     try:
         connection = await fresh(sandbox, connection)
     except RefreshRefused as refusal:
-        if refusal.status == HTTPStatus.FAILED_DEPENDENCY:
-            raise NangoError(424, refusal.reason, refusal.message) from refusal
+        if refusal.reason == BACK_OFF:
+            raise NangoError(refusal.status, refusal.reason, refusal.message) from refusal
         failed = f"Failed to get connection credentials: '{refusal.message}'"
-        raise NangoError(400, "server_error", failed) from refusal
+        raise NangoError(refusal.status, "server_error", failed) from refusal
     upstream = await _call(sandbox, connection, request)
     sandbox.record("provider_api", upstream.status, integration=name, connection_id=connection_id)
     return _passed_through(upstream)
@@ -74,7 +75,7 @@ async def _call(sandbox: Sandbox, connection: Connection, request: web.Request) 
     if account is None:
         grant = sandbox.authorization_server.find(token)
         return api.revoked if grant and grant.revoked and api.revoked else api.dead
-    path = _filled_in(request.match_info["path"], connection)
+    path = _filled_in(request.rel_url.raw_path.removeprefix("/proxy"), connection)
     base = _filled_in(request.headers.get("Base-Url-Override", ""), connection)
     return answer(account, connection, f"{urlsplit(base).path.rstrip('/')}/{path.lstrip('/')}")
 

@@ -35,6 +35,7 @@ INCOMPLETE = (
     '{"cause":{"message":"An unhandled error of type \'incomplete_raw_credentials\' with payload \'{}\' has'
     ' occurred","type":"unhandled_incomplete_raw_credentials","status":500,"payload":{}}}'
 )
+BACK_OFF = "connection_refresh_backoff"
 EXHAUSTED = "The refresh limit has been reached for this connection."
 
 
@@ -122,7 +123,7 @@ def _refuse_while_backing_off(sandbox: Sandbox, connection: Connection) -> None:
         raise RefreshRefused(connection, 424, "connection_refresh_exhausted", EXHAUSTED)
     failed_at = connection.refresh_failed_at
     if failed_at is not None and time.time() < failed_at + sandbox.settings.refresh_backoff:
-        raise RefreshRefused(connection, 424, "connection_refresh_backoff", BACKING_OFF)
+        raise RefreshRefused(connection, 424, BACK_OFF, BACKING_OFF)
 
 
 async def _refresh(sandbox: Sandbox, integration: Integration, connection: Connection) -> Connection:

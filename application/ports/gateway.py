@@ -130,6 +130,7 @@ class AuthGateway(Protocol):
             GrantNotFound: gone at Nango.
             CredentialsUnusable: Nango has no usable credentials to call with.
             ProviderUnavailable: Nango could not reach the provider.
+            ProviderCallRefused: Nango's configuration keeps it from calling this provider.
 
         """
 

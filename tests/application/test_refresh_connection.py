@@ -14,6 +14,7 @@ from domain.errors import (
     GatewayTimeout,
     GatewayUnavailable,
     GrantNotFound,
+    ProviderCallRefused,
     ProviderUnavailable,
     RefreshNotPossible,
     RefreshRefused,
@@ -81,6 +82,14 @@ async def test_a_connection_that_may_not_ask_who_it_is_can_be_refreshed(world: W
     connection = await world.authorize()
     world.answer(connection, 403)
     assert (await world.refresh(connection.id)).status is ACTIVE
+
+
+async def test_a_connection_whose_provider_nango_may_not_call_can_be_refreshed(world: World) -> None:
+    connection = await world.authorize()
+    token = world.gateway.grant(nango_id(connection)).token
+    world.gateway.answers[nango_id(connection)] = ProviderCallRefused()
+    assert (await world.refresh(connection.id)).status is ACTIVE
+    assert world.gateway.grant(nango_id(connection)).token != token
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from domain.errors import (
     GatewayTimeout,
     GatewayUnavailable,
     GrantNotFound,
+    ProviderCallRefused,
     ProviderUnavailable,
 )
 from tests.application.world import World, nango_id
@@ -143,7 +144,14 @@ async def test_a_provider_that_asks_for_patience_in_its_own_way_changes_nothing(
 
 @pytest.mark.parametrize("operation", ["has_grant", "call_provider"])
 @pytest.mark.parametrize(
-    "trouble", [GatewayUnavailable(), GatewayTimeout(), GatewayNonsense(), ProviderUnavailable("later")]
+    "trouble",
+    [
+        GatewayUnavailable(),
+        GatewayTimeout(),
+        GatewayNonsense(),
+        ProviderCallRefused(),
+        ProviderUnavailable("later"),
+    ],
 )
 async def test_nango_in_trouble_changes_nothing(world: World, operation: str, trouble: DomainError) -> None:
     connection = await world.authorize()

@@ -447,6 +447,13 @@ class Calling:
         with pytest.raises(CredentialsUnusable, match="Backing off"):
             await world.gateway.call_provider(INTEGRATION, grant.nango_id, IDENTITY, base_url=None)
 
+    async def test_a_call_for_a_connection_nango_gave_up_says_so(self, world: World) -> None:
+        grant = await connected(world)
+        world.exhaust(grant.nango_id)
+        with pytest.raises(CredentialsUnusable, match="limit") as caught:
+            await world.gateway.call_provider(INTEGRATION, grant.nango_id, IDENTITY, base_url=None)
+        assert caught.value.exhausted
+
 
 class Importing:
     async def test_an_imported_key_is_found_under_our_id(self, world: World) -> None:

@@ -22,6 +22,7 @@ from domain.errors import (
     GatewayUnavailable,
     GrantNotFound,
     IntegrationMissing,
+    ProviderCallRefused,
 )
 from domain.provider import Identity
 from tests.contract.gateway_contract import NOON
@@ -162,7 +163,6 @@ OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
         ("call_provider", "proxy-20-refresh-fails-first-time", CredentialsUnusable, "^The external API"),
         ("call_provider", "outage-01-db-down-connections", GatewayUnavailable, "out of order"),
         ("call_provider", "ratelimit-01-429", GatewayUnavailable, "limits our calls"),
-        ("call_provider", "connect-sessions-04-docs-override-forbidden", GatewayRefused, "not allow"),
         ("import_credentials", "import-05-apikey-bad", CredentialsRefused, "found to be invalid"),
         ("import_credentials", "import-07-wrong-type", GatewayNonsense, "400 invalid_body"),
         ("import_credentials", "import-08-unknown-integration", IntegrationMissing, "'slack'"),
@@ -232,6 +232,7 @@ async def test_what_the_provider_says_comes_through(
         (401, '{"error": "invalid_token"}'),
         (401, '{"error": {"code": 401, "message": "Bad"}}'),
         (403, '{"error": {"code": "scope_missing"}}'),
+        (403, '{"error": {"code": "forbidden", "message": "Your plan does not include the API."}}'),
         (404, "not_found"),
         (400, '{"error": {"code": "server_error", "message": "Something else"}}'),
         (200, ""),
@@ -245,6 +246,51 @@ async def test_what_only_resembles_nango_is_the_providers(
     answers(nango, status, body)
     answer = await OPERATIONS["call_provider"](gateway)
     assert answer.status == status
+
+
+async def test_a_key_without_the_scope_for_calls_is_not_the_providers_word(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    told = "Insufficient scope. Required: environment:proxy"
+    answers(nango, 403, {"error": {"code": "forbidden", "message": told}})
+    with pytest.raises(GatewayRefused, match="not allow"):
+        await OPERATIONS["call_provider"](gateway)
+
+
+@pytest.mark.parametrize(
+    ("status", "why", "exhausted"),
+    [
+        (424, "The refresh limit has been reached for this connection.", True),
+        (500, "An unhandled error of type 'refresh_token_parsing_error' has occurred", False),
+    ],
+)
+async def test_that_nango_has_no_credentials_may_come_under_any_status(
+    gateway: NangoGateway, nango: aioresponses, *, status: int, why: str, exhausted: bool
+) -> None:
+    told = f"Failed to get connection credentials: '{why}'"
+    answers(nango, status, {"error": {"code": "server_error", "message": told}})
+    with pytest.raises(CredentialsUnusable) as caught:
+        await OPERATIONS["call_provider"](gateway)
+    assert caught.value.exhausted is exhausted
+
+
+@pytest.mark.parametrize("code", ["base_url_override_disabled", "base_url_override_not_allowed"])
+async def test_a_call_that_nangos_configuration_forbids_is_not_the_providers_word(
+    gateway: NangoGateway, nango: aioresponses, code: str
+) -> None:
+    told = "This outbound URL is not allowed by server configuration."
+    answers(nango, 400, {"error": {"code": code, "message": told}})
+    with pytest.raises(ProviderCallRefused):
+        await OPERATIONS["call_provider"](gateway)
+
+
+async def test_a_refused_api_key_is_refused_under_the_providers_status_too(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    told = {"code": "connection_test_failed", "message": "The given credentials were found to be invalid."}
+    answers(nango, 401, {"error": told})
+    with pytest.raises(CredentialsRefused):
+        await OPERATIONS["import_credentials"](gateway)
 
 
 async def test_a_401_in_nangos_words_under_a_new_code_is_nangos(
@@ -294,10 +340,9 @@ async def test_anything_else_is_nonsense(
         await OPERATIONS[operation](gateway)
 
 
-async def test_a_deletion_that_did_not_succeed_is_none(gateway: NangoGateway, nango: aioresponses) -> None:
+async def test_a_deletion_that_came_second_is_one(gateway: NangoGateway, nango: aioresponses) -> None:
     answers(nango, 200, {"success": False})
-    with pytest.raises(GatewayNonsense):
-        await OPERATIONS["delete"](gateway)
+    assert await OPERATIONS["delete"](gateway) is None
 
 
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"call_provider", "start_flow"}))

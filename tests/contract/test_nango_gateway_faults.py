@@ -391,7 +391,7 @@ async def test_the_providers_path_reaches_nango_as_it_stands() -> None:
     async with nango(done) as (gateway, server):
         await gateway.call_provider("quickbooks", "n-1", Identity(path=path), base_url=None)
         assert server.calls[0].target == (
-            "/proxy/v3/company/$%7BconnectionConfig.realmId%7D/a%2Fb/../c%20d?q=1&r=a:b"
+            "/proxy/v3/company/${connectionConfig.realmId}/a%2Fb/../c%20d?q=1&r=a:b"
         )
 
 

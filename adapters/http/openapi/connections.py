@@ -30,6 +30,7 @@ from domain.errors import (
     IllegalTransition,
     IntegrationMissing,
     InvalidInput,
+    ProviderCallRefused,
     ProviderUnavailable,
     RefreshNotPossible,
     RefreshRefused,
@@ -52,6 +53,7 @@ REMOTE: tuple[DomainError, ...] = (
     GatewayUnavailable(),
     GatewayNonsense(),
     IntegrationMissing("stripe"),
+    ProviderCallRefused(),
     ProviderUnavailable("The provider does not answer. Try again."),
 )
 """What may go wrong beyond us; none of it changes a connection."""
