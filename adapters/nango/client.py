@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 MAX_BODY = 1024 * 1024
 KEEP_ALIVE = 4.0
 """Seconds; less than the 5 after which a Node server closes an idle connection under our next request."""
+CALLS_AT_ONCE = 100
+"""Calls of a process under way; whoever gets no turn within the deadline to connect has sent nothing.
+
+Twice what Nango's 200 calls a minute can keep busy when each takes its 15 s, so that only a Nango in trouble
+has anybody wait; and a tenth of the 1,024 descriptors that a process usually has, since a call that hangs
+there holds its caller's socket, too.
+"""
 
 
 @frozen(kw_only=True)
@@ -58,7 +65,7 @@ def open_client_session() -> aiohttp.ClientSession:
     It keeps no cookies: each flow's own cookie travels with its attempt.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
+        connector=aiohttp.TCPConnector(limit=CALLS_AT_ONCE, keepalive_timeout=KEEP_ALIVE),
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
@@ -128,7 +135,7 @@ class NangoClient:
         Raises:
             GatewayTimeout: not done within the deadline, or the connection broke under a call that is not
                 repeatable: it may have taken effect at Nango, or still take it.
-            GatewayUnavailable: no connection could be made, or it broke.
+            GatewayUnavailable: no connection could be made, or none came free: nothing was sent; or it broke.
             GatewayNonsense: not HTTP.
 
         """
@@ -147,7 +154,7 @@ class NangoClient:
             URL(text, encoded=True),
             data=None if body is None else msgspec.json.encode(body),
             headers=all_headers,
-            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=self._connect_deadline),
+            timeout=aiohttp.ClientTimeout(total=deadline, connect=self._connect_deadline),
             max_body=max_body,
         )
         if isinstance(outcome, _Dropped):
