@@ -106,7 +106,7 @@ def parameters_for(oauth: OAuth, given: Mapping[str, str], stored: Mapping[str, 
     """Check what the caller gave, completed by what an earlier authorization was given.
 
     Raises:
-        InvalidInput: names each unknown, missing and ill-formed parameter.
+        InvalidParameters: names each unknown, missing and ill-formed one.
 
     """
     return normalise_parameters(oauth.parameters, {**kept_parameters(oauth.parameters, stored), **given})

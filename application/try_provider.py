@@ -9,7 +9,7 @@ from attrs import frozen
 
 from application.findings import broken, doubtful, good
 from application.try_flow import try_flow
-from domain.errors import DomainError, GatewayRefused, InvalidInput
+from domain.errors import DomainError, GatewayRefused, InvalidParameters
 from domain.provider import normalise_parameters
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class TryProvider:
     async def _flow(self, oauth: OAuth, parameters: Mapping[str, str]) -> Finding:
         try:
             values = normalise_parameters(oauth.parameters, parameters)
-        except InvalidInput as problem:
-            what = "; ".join(f"{name} {reason}" for name, reason in problem.details)
+        except InvalidParameters as problem:
+            what = "; ".join(f"{name} {reason}" for name, reason in problem.bare)
             return doubtful("flow", f"No flow was tried: {what}.", "Give them as --parameter NAME=VALUE.")
         try:
             flow = await try_flow(self._gateway, oauth, values, None)

@@ -31,6 +31,21 @@ class InvalidInput(DomainError):
 class ConnectionNotFound(DomainError):
     """No such connection, or it belongs to another company: the two cannot be told apart."""
 
+class InvalidParameters(InvalidInput):
+    """What a provider was to be told before authorizing is wrong.
+
+    `details` names them as they stand in an object `parameters`; `bare` has their own names, for whoever
+    takes them without one.
+    """
+
+    code = "invalid_parameters"
+
+    def __init__(self, *bare: tuple[str, str]) -> None:
+        """Take (parameter, message) pairs."""
+        self.bare: Sequence[tuple[str, str]] = bare
+        super().__init__(*((f"parameters.{name}", message) for name, message in bare))
+
+
     code = "connection_not_found"
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, InvalidParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def normalise_parameters(parameters: tuple[Parameter, ...], given: Mapping[str, 
     """Check what a caller gave against what a provider asks for.
 
     Raises:
-        InvalidInput: names each unknown, missing and ill-formed parameter.
+        InvalidParameters: names each unknown, missing and ill-formed one.
 
     """
     known = {parameter.name for parameter in parameters}
@@ -77,7 +77,7 @@ def normalise_parameters(parameters: tuple[Parameter, ...], given: Mapping[str, 
         except InvalidInput as problem:
             problems.extend(problem.details)
     if problems:
-        raise InvalidInput(*problems)
+        raise InvalidParameters(*problems)
     return values
 
 

@@ -29,6 +29,7 @@ SERVICE_UNAVAILABLE = (503, "SERVICE_UNAVAILABLE")
 
 TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.InvalidInput: BAD_REQUEST,
+    errors.InvalidParameters: BAD_REQUEST,
     errors.ConnectionNotFound: NOT_FOUND,
     errors.AuthorizationNotFound: NOT_FOUND,
     errors.ActiveConnectionExists: BAD_REQUEST,

@@ -191,8 +191,8 @@ async def test_nango_silent_while_a_refused_key_is_removed_is_the_worker_s_busin
         ("stripe", {"apiKey": "a b"}, {}, "credentials.apiKey"),
         ("stripe", {"apiKey": "k", "other": "o"}, {}, "credentials.other"),
         ("netsuite", {"tokenId": "i"}, {"accountId": "1"}, "credentials.tokenSecret"),
-        ("netsuite", TBA, {}, "accountId"),
-        ("netsuite", TBA, {"accountId": "../evil"}, "accountId"),
+        ("netsuite", TBA, {}, "parameters.accountId"),
+        ("netsuite", TBA, {"accountId": "../evil"}, "parameters.accountId"),
     ],
 )
 async def test_what_is_missing_unknown_or_ill_formed_is_named_and_nango_sees_nothing(

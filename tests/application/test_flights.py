@@ -168,6 +168,7 @@ async def test_a_second_process_waits_for_the_first(processes: Processes) -> Non
 
 ERRORS = [
     errors.InvalidInput(("provider", "must be one of stripe"), ("name", "is too long")),
+    errors.InvalidParameters(("accountId", "is required: Account id")),
     errors.ConnectionNotFound(),
     errors.AuthorizationNotFound(),
     errors.ActiveConnectionExists("stripe"),

@@ -102,14 +102,14 @@ async def test_a_changed_provider_file_decides_where_there_is_nothing_to_keep(
 async def test_a_required_parameter_that_is_missing_is_named(world: World) -> None:
     with pytest.raises(InvalidInput) as refused:
         await world.auth_url("netsuite")
-    assert [field for field, _ in refused.value.details] == ["accountId"]
+    assert [field for field, _ in refused.value.details] == ["parameters.accountId"]
     assert await world.connections() == []
 
 
 async def test_an_unknown_parameter_is_named(world: World) -> None:
     with pytest.raises(InvalidInput) as refused:
         await world.auth_url("stripe", accountId="1")
-    assert [field for field, _ in refused.value.details] == ["accountId"]
+    assert [field for field, _ in refused.value.details] == ["parameters.accountId"]
 
 
 async def test_a_parameter_reaches_nango_in_its_canonical_form(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, InvalidParameters
 from domain.provider import OAuth, Parameter, normalise_parameters
 from tests.domain.lives import NOON
 
@@ -60,13 +60,19 @@ def test_where_nothing_is_asked_nothing_is_kept() -> None:
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidParameters) as caught:
         normalise_parameters((ACCOUNT, REGION), {"region": "mars", "color": "red"})
-    assert caught.value.details == (
+    assert caught.value.bare == (
         ("color", "is not a parameter of this provider"),
         ("accountId", "is required: Account id"),
         ("region", "must match eu|us (Region)"),
     )
+
+
+def test_a_mistake_is_named_with_where_it_stands() -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        normalise_parameters((ACCOUNT,), {})
+    assert caught.value.details == (("parameters.accountId", "is required: Account id"),)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_the_table_covers_exactly_the_errors_of_the_domain() -> None:
     ("error", "status", "code"),
     [
         (errors.InvalidInput(("name", "must be short")), 400, "BAD_REQUEST"),
+        (errors.InvalidParameters(("accountId", "is required")), 400, "BAD_REQUEST"),
         (errors.ConnectionNotFound(), 404, "NOT_FOUND"),
         (errors.AuthorizationNotFound(), 404, "NOT_FOUND"),
         (errors.ActiveConnectionExists("stripe"), 400, "BAD_REQUEST"),
@@ -126,16 +127,42 @@ async def test_all_problems_of_a_request_are_told_at_once(company: Client) -> No
 async def test_a_use_case_s_own_refusal_of_input_has_details_too(
     company: Client, fakes: FakeUseCases
 ) -> None:
-    fakes.get_auth_url.answer = errors.InvalidInput(("accountId", "is required: Account id"))
+    fakes.get_auth_url.answer = errors.InvalidInput(("provider", "is not one"))
     answer = await company.get("/api/v1/connections/netsuite/auth-url")
     assert (await answer.json())["error"] == {
         "code": "BAD_REQUEST",
-        "message": "Invalid request: accountId is required: Account id",
-        "details": [{"field": "accountId", "message": "is required: Account id"}],
+        "message": "Invalid request: provider is not one",
+        "details": [{"field": "provider", "message": "is not one"}],
     }
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/connections/", "/api/v2/connections", "/metrics"])
+MISSING = errors.InvalidParameters(("accountId", "is required: Account id"))
+
+
+async def test_a_provider_s_parameter_is_named_as_it_stands_in_a_query(
+    company: Client, fakes: FakeUseCases
+) -> None:
+    fakes.get_auth_url.answer = MISSING
+    answer = await company.get("/api/v1/connections/netsuite/auth-url")
+    assert (await answer.json())["error"]["details"] == [
+        {"field": "accountId", "message": "is required: Account id"}
+    ]
+
+
+@pytest.mark.parametrize("path", ["", f"/{ID}/reauthorize"])
+async def test_a_provider_s_parameter_is_named_as_it_stands_in_a_body(
+    company: Client, fakes: FakeUseCases, path: str
+) -> None:
+    fakes.create_connection.answer = fakes.reauthorize_connection.answer = MISSING
+    answer = await company.post(
+        f"/api/v1/connections{path}", json={"name": "n", "provider": "netsuite"} if not path else {}
+    )
+    assert (await answer.json())["error"]["details"] == [
+        {"field": "parameters.accountId", "message": "is required: Account id"}
+    ]
+
+
 async def test_an_unknown_address_is_refused_in_the_envelope(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert (answer.status, await answer.json()) == (

@@ -27,7 +27,7 @@ from adapters.http.requests import (
     Nothing,
     ProviderPath,
 )
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, InvalidParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,14 +49,17 @@ class AuthorizationHandlers:
         path = read_fields(ProviderPath, request.match_info)
         query, parameters = read_open_query(AuthUrlQuery, request)
         name = given(query.connection_name)
-        started = await self._use_cases.get_auth_url(
-            company_id=caller.company_id,
-            provider=path.provider,
-            redirect_url=redirect_url(query.redirect_url),
-            name=name and name.strip(),
-            parameters=parameters,
-            actor=caller.actor,
-        )
+        try:
+            started = await self._use_cases.get_auth_url(
+                company_id=caller.company_id,
+                provider=path.provider,
+                redirect_url=redirect_url(query.redirect_url),
+                name=name and name.strip(),
+                parameters=parameters,
+                actor=caller.actor,
+            )
+        except InvalidParameters as problem:  # in a query they stand beside ours
+            raise InvalidInput(*problem.bare) from None
         return ok(present.auth_url(started))
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:

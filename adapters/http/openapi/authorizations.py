@@ -32,6 +32,7 @@ from domain.errors import (
     DomainError,
     IdempotencyKeyReused,
     InvalidInput,
+    InvalidParameters,
     StoreUnavailable,
     TooManyAttempts,
 )
@@ -39,9 +40,9 @@ from domain.errors import (
 AUTHORIZATION = "Authorization"
 BROWSERS = "Where browsers come back"
 _RETURN = "https://app.example.com/settings/connections"
+_MISSING = InvalidParameters(("accountId", "is required: NetSuite account id"))
 _STARTING: tuple[DomainError, ...] = (
     InvalidInput(("redirectUrl", "must use https; http is for localhost only")),
-    InvalidInput(("accountId", "is required: NetSuite account id")),
     TooManyAttempts(60),
     ConcurrentChange(),
     *REMOTE,
@@ -66,7 +67,7 @@ AUTH_URL = Operation(
             examples=examples.AUTH_URLS,
         )
     },
-    refusals=[ActiveConnectionExists("stripe"), *_STARTING],
+    refusals=[ActiveConnectionExists("stripe"), InvalidInput(*_MISSING.bare), *_STARTING],
 )
 CREATE = Operation(
     id="createConnection",
@@ -99,7 +100,7 @@ CREATE = Operation(
             examples=examples.CREATED,
         )
     },
-    refusals=[CredentialsRefused("Invalid API key provided"), IdempotencyKeyReused(), *_STARTING],
+    refusals=[CredentialsRefused("Invalid API key provided"), IdempotencyKeyReused(), _MISSING, *_STARTING],
 )
 REAUTHORIZE = Operation(
     id="reauthorizeConnection",
@@ -130,6 +131,7 @@ REAUTHORIZE = Operation(
         ConnectionNotFound(),
         ActiveConnectionExists("stripe"),
         CredentialsRefused("Invalid API key provided"),
+        _MISSING,
         *_STARTING,
     ],
 )
