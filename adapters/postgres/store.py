@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Never
 
@@ -109,6 +110,10 @@ class PostgresStore(Store):
                     PostgresIdempotencyRecords(work),
                 )
                 await _commit(work)
+            except asyncio.CancelledError:
+                # A statement that was given up was cut, and a ROLLBACK after it would look like an outage.
+                work.cut()
+                raise
             except BaseException:
                 await _roll_back(work)
                 raise

@@ -19,7 +19,7 @@ from tests.contract.store.base import ACME, RIVAL, authorized, born
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from adapters.postgres.pool import Pool
+    from adapters.postgres.pool import Pool, Session
 
 
 @pytest.fixture
@@ -150,3 +150,39 @@ async def test_a_turn_that_comes_to_one_who_has_left_is_passed_on() -> None:
 
     await turns.take()
     assert early.cancelled()
+
+
+async def test_a_transaction_that_is_given_up_condemns_no_other_connection(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    async with session(postgres_pool) as other:
+        await other.run("BEGIN")
+        await other.row("SELECT FROM connections WHERE id = $1 FOR UPDATE", connection.id)
+        waiting = asyncio.create_task(_lock(store, connection.id))
+        while not await _keeps_somebody_waiting(other):
+            assert not waiting.done()
+        before = await _backend(other)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await other.run("ROLLBACK")
+
+    async with session(postgres_pool) as work:
+        assert await _backend(work) == before
+
+
+async def _lock(store: PostgresStore, connection_id: str) -> None:
+    async with store.begin() as tx:
+        await tx.connections.get(ACME, connection_id, lock=True)
+
+
+async def _keeps_somebody_waiting(work: Session) -> bool:
+    row = await work.row(
+        "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    )
+    return row is not None
+
+
+async def _backend(work: Session) -> int:
+    row = await work.row("SELECT pg_backend_pid() AS pid")
+    assert row is not None
+    return int(row["pid"])
