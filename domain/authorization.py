@@ -121,8 +121,11 @@ class Attempt:
         """Whether Nango's connection proves that exactly this attempt succeeded.
 
         Opening a reconnect, a denied one and a failed one leave the old tags, so timestamps and the
-        connection tag alone prove nothing.
+        connection tag alone prove nothing. Nor does a success before the browser came back to us, where it
+        has to: somebody else has shown Nango its own state, which can be guessed in part.
         """
+        if self.mode is AttemptMode.RELAY and self.claimed_at is None:
+            return False
         return (
             grant.tags.get("attempt") == self.id
             and grant.tags.get("connection") == self.connection_id

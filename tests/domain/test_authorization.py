@@ -33,7 +33,8 @@ ATTEMPT = Attempt(
     expires_at=NOON + LIFETIME,
     check_at=NOON + LIFETIME,
 )
-RECONNECT = attrs.evolve(ATTEMPT, nango_id="nango-1")
+CLAIMED = attrs.evolve(ATTEMPT, claimed_at=NOON)
+RECONNECT = attrs.evolve(CLAIMED, nango_id="nango-1")
 TAGS = ATTEMPT.tags("deployment-1")
 GRANT = Grant(nango_id="nango-1", integration="acme", tags=TAGS)
 
@@ -47,16 +48,25 @@ def test_an_attempt_is_tagged_with_all_that_it_is() -> None:
     }
 
 
-@pytest.mark.parametrize("attempt", [ATTEMPT, RECONNECT], ids=["first", "reconnect"])
+@pytest.mark.parametrize("attempt", [CLAIMED, RECONNECT], ids=["first", "reconnect"])
 def test_a_grant_with_all_its_tags_confirms_an_attempt(attempt: Attempt) -> None:
     assert attempt.confirmed_by(GRANT)
 
 
 def test_a_first_attempt_takes_whatever_id_nango_chose() -> None:
-    assert ATTEMPT.confirmed_by(attrs.evolve(GRANT, nango_id="nango-9"))
+    assert CLAIMED.confirmed_by(attrs.evolve(GRANT, nango_id="nango-9"))
 
 
-@pytest.mark.parametrize("attempt", [ATTEMPT, RECONNECT], ids=["first", "reconnect"])
+def test_an_attempt_whose_browser_has_not_come_back_is_confirmed_by_nothing() -> None:
+    assert not ATTEMPT.confirmed_by(GRANT)
+
+
+@pytest.mark.parametrize("mode", [AttemptMode.SESSION, AttemptMode.DIRECT])
+def test_an_attempt_whose_browser_never_comes_to_us_needs_no_more_than_the_grant(mode: AttemptMode) -> None:
+    assert attrs.evolve(ATTEMPT, mode=mode).confirmed_by(GRANT)
+
+
+@pytest.mark.parametrize("attempt", [CLAIMED, RECONNECT], ids=["first", "reconnect"])
 @pytest.mark.parametrize(
     "altered",
     [
