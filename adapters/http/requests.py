@@ -102,15 +102,26 @@ Metadata = Annotated[
         },
     ),
 ]
+_Parameter = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[^{_CONTROLS}]{{1,1024}}{END}",
+        description="a text of 1 to 1024 characters, no control characters",
+    ),
+]
 Parameters = Annotated[
-    dict[str, Annotated[str, Meta(pattern=rf"^[^{_CONTROLS}]{{1,1024}}{END}")]],
-    Meta(max_length=32, description="an object of at most 32 texts, each of 1 to 1024 characters"),
+    dict[str, _Parameter], Meta(max_length=32, description="an object of at most 32 texts")
+]
+_Credential = Annotated[
+    str, Meta(max_length=4096, description="a text of 1 to 4096 visible ASCII characters")
 ]
 Credentials = Annotated[
-    dict[str, Annotated[str, Meta(max_length=4096)]],
+    dict[str, _Credential],
     Meta(
         max_length=16,
-        description="an object of texts, the fields that `GET /api/v1/providers` names for the provider",
+        description=(
+            "an object of at most 16 texts, the fields that `GET /api/v1/providers` names for the provider"
+        ),
     ),
 ]
 Status = Annotated[

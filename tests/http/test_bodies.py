@@ -197,11 +197,24 @@ async def test_a_provider_is_a_key(company: Client, provider: Any) -> None:
     assert set(await _problems(company, {**MINIMAL, "provider": provider})) == {"provider"}
 
 
-@pytest.mark.parametrize(
-    "parameters", [[], {"a": 1}, {"a": ""}, {"a": "\x1f"}, {str(i): "x" for i in range(33)}]
-)
-async def test_parameters_are_texts(company: Client, parameters: Any) -> None:
-    assert set(await _problems(company, {**MINIMAL, "parameters": parameters})) == {"parameters"}
+@pytest.mark.parametrize("parameters", [[], None, "text", {str(i): "x" for i in range(33)}])
+async def test_parameters_are_an_object_of_texts(company: Client, parameters: Any) -> None:
+    assert await _problems(company, {**MINIMAL, "parameters": parameters}) == {
+        "parameters": "must be an object of at most 32 texts"
+    }
+
+
+@pytest.mark.parametrize("value", [1234567, "", "\x1f", "x" * 1025, None, {"a": "b"}])
+async def test_a_parameter_that_is_no_text_is_named(company: Client, value: Any) -> None:
+    body = {**MINIMAL, "parameters": {"accountId": value, "region": "eu"}}
+    assert await _problems(company, body) == {
+        "parameters.accountId": "must be a text of 1 to 1024 characters, no control characters"
+    }
+
+
+async def test_a_member_s_name_is_told_in_bounded_words(company: Client) -> None:
+    problems = await _problems(company, {**MINIMAL, "parameters": {"x" * 1000: 1}})
+    assert set(problems) == {f"parameters.{'x' * 64}"}
 
 
 async def test_a_create_is_handed_on_whole(company: Client, fakes: FakeUseCases) -> None:

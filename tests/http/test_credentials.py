@@ -97,7 +97,25 @@ async def test_refused_credentials_are_a_bad_request(company: Client, fakes: Fak
     )
 
 
-@pytest.mark.parametrize("credentials", [[], "k", {"apiKey": 1}, {"apiKey": "k" * 4097}])
-async def test_credentials_are_texts(company: Client, credentials: Any) -> None:
+@pytest.mark.parametrize("credentials", [[], "k", {str(n): "k" for n in range(17)}])
+async def test_credentials_are_an_object_of_texts(company: Client, credentials: Any) -> None:
     answer = await company.post(URL, json={**PANDADOC, "credentials": credentials})
     assert [problem["field"] for problem in (await answer.json())["error"]["details"]] == ["credentials"]
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}/{ID}/reauthorize"])
+@pytest.mark.parametrize("value", [271828, "s3cret" * 1000, None, {"s3cret": "s3cret"}])
+async def test_a_credential_that_is_no_text_is_named_and_not_told(
+    company: Client, url: str, value: Any
+) -> None:
+    named = PANDADOC if url == URL else {}
+    answer = await company.post(url, json={**named, "credentials": {"apiKey": value, "other": "k"}})
+    assert (await answer.json())["error"]["details"] == [
+        {
+            "field": "credentials.apiKey",
+            "message": "must be a text of 1 to 4096 visible ASCII characters",
+        }
+    ]
+    told = await answer.text()
+    assert "s3cret" not in told
+    assert "271828" not in told
