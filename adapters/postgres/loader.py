@@ -43,7 +43,7 @@ class _Batch(Generic[Key, Value]):
         return list(self._readers)
 
     def join(self, key: Key) -> asyncio.Future[Value | None]:
-        """Add a reader; the first one starts the clock."""
+        """Add a reader; the first one, or the first after the clock ran out, starts it."""
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._timer = loop.call_later(DEADLINE, self.fail, StoreUnavailable())
@@ -64,6 +64,7 @@ class _Batch(Generic[Key, Value]):
     def _unanswered(self) -> Iterator[tuple[Key, asyncio.Future[Value | None]]]:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # who joins from here on starts the clock anew
         for key, futures in self._readers.items():
             yield from ((key, future) for future in futures if not future.done())
 

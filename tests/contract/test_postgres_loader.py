@@ -126,6 +126,25 @@ async def test_nobody_waits_longer_than_the_deadline(monkeypatch: pytest.MonkeyP
     slow.gate.set()
 
 
+async def test_nobody_who_comes_after_the_deadline_of_others_waits_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loader, "DEADLINE", 0.01)
+    slow = _Slow()
+    words = Loader(slow)
+    tasks: list[asyncio.Task[int | None]] = []
+    for number in range(LANES + 1):
+        tasks.append(asyncio.create_task(words.load("x" * number)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable):
+            await words.load("late")
+    slow.gate.set()
+
+
 async def test_tenancy_holds_inside_a_shared_statement(postgres_pool: Pool) -> None:
     store = PostgresStore(postgres_pool)
     ours, theirs = await born(store), await born(store, company_id=RIVAL)
