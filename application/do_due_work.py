@@ -64,7 +64,12 @@ class DoDueWork:
             await self._resolve(attempt)
         except DomainError as problem:
             # The lease runs out by itself, and with it comes the next try.
-            _log.warning("attempt not resolved", attempt=attempt.id, code=problem.code, problem=str(problem))
+            _log.warning(
+                "attempt not resolved",
+                attempt=attempt.id,
+                code=problem.code,
+                problem=problem.why or str(problem),
+            )
         except Exception:  # noqa: BLE001 - a bug in one piece of work must not hold up all behind it
             _log.exception("attempt not resolved", attempt=attempt.id)
 
@@ -80,7 +85,7 @@ class DoDueWork:
                 tries=job.tries,
                 connection=job.connection_id,
                 code=problem.code,
-                problem=str(problem),
+                problem=problem.why or str(problem),
             )
             await self._postpone(job, later)
         except Exception:  # noqa: BLE001 - as above
@@ -92,7 +97,9 @@ class DoDueWork:
             await later(job)
         except DomainError as problem:
             # As with attempts, the lease runs out by itself.
-            _log.warning("job not postponed", job=job.id, code=problem.code, problem=str(problem))
+            _log.warning(
+                "job not postponed", job=job.id, code=problem.code, problem=problem.why or str(problem)
+            )
         except Exception:  # noqa: BLE001 - as above
             _log.exception("job not postponed", job=job.id)
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class DomainError(Exception):
     """The base of everything the core refuses; `str()` is the sentence a caller may read."""
 
     code: ClassVar[str] = "domain_error"
+
+    why: str | None = None
+    """What an operator may read beyond the sentence: for the log, and for no caller."""
 
 
 class InvalidInput(DomainError):
@@ -28,23 +31,39 @@ class InvalidInput(DomainError):
         super().__init__("; ".join(f"{field}: {message}" for field, message in details))
 
 
-class ConnectionNotFound(DomainError):
-    """No such connection, or it belongs to another company: the two cannot be told apart."""
-
 class InvalidParameters(InvalidInput):
     """What a provider was to be told before authorizing is wrong.
 
-    `details` names them as they stand in an object `parameters`; `bare` has their own names, for whoever
-    takes them without one.
+    `details` names them as they stand in an object `parameters`; see `bare`.
     """
 
     code = "invalid_parameters"
 
-    def __init__(self, *bare: tuple[str, str]) -> None:
-        """Take (parameter, message) pairs."""
-        self.bare: Sequence[tuple[str, str]] = bare
-        super().__init__(*((f"parameters.{name}", message) for name, message in bare))
+    def __init__(
+        self, *ill_formed: tuple[str, str], unknown: Sequence[str] = (), known: Sequence[str] = ()
+    ) -> None:
+        """Take (parameter, message) pairs, the names that are not the provider's, and those that are."""
+        self.ill_formed: Sequence[tuple[str, str]] = ill_formed
+        self.unknown, self.known = unknown, known
+        super().__init__(*((f"parameters.{name}", message) for name, message in self.bare()))
 
+    def bare(self, *beside: str) -> Sequence[tuple[str, str]]:
+        """Give the details by the parameters' own names, where they are taken `beside` these others."""
+        strange = not_known([*beside, *self.known])
+        return [
+            *((name, strange) for name in self.unknown),
+            *((name, rule) for name, rule in self.ill_formed),
+        ]
+
+
+def not_known(known: Iterable[str]) -> str:
+    """Say of a name that it is none of these."""
+    names = ", ".join(known)
+    return f"is not known here; known are {names}" if names else "is not known here; none are"
+
+
+class ConnectionNotFound(DomainError):
+    """No such connection, or it belongs to another company: the two cannot be told apart."""
 
     code = "connection_not_found"
 
@@ -198,8 +217,15 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
 
-    def __init__(self, *, retry_after: int = 1) -> None:
+    def __init__(self, *, retry_after: int = 1, why: str | None = None) -> None:
+        self.why = why
         super().__init__("The service is temporarily unavailable. Try again.", retry_after=retry_after)
+
+
+class StoreRefused(StoreUnavailable):
+    """The database answers and does not serve us: an operator has to migrate it, or to let our role in."""
+
+    code = "store_refused"
 
 
 class GatewayUnavailable(Unavailable):

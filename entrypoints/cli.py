@@ -18,7 +18,7 @@ from adapters.postgres.migrate import MigrationRefused
 from adapters.postgres.migrate import migrate as apply_migrations
 from application.ports import Scope
 from domain.api_key import make_key
-from domain.errors import DomainError
+from domain.errors import DomainError, StoreUnavailable
 from entrypoints import process, reports
 from entrypoints.check_provider import check_provider
 from entrypoints.doctor import examine
@@ -229,8 +229,10 @@ def _with_container(use: Callable[[Container], Awaitable[Result]]) -> Result:
 
     try:
         return asyncio.run(run())
+    except StoreUnavailable as problem:
+        _fail(f"the database of CONNECTIONS_DATABASE_URL cannot be used: {problem.why or problem}")
     except DomainError as problem:
-        _fail(f"{problem} (Is CONNECTIONS_DATABASE_URL right, and `connections migrate` done?)")
+        _fail(str(problem))
 
 
 def _report(findings: Sequence[Finding], *, as_json: bool) -> None:

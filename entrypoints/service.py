@@ -15,7 +15,7 @@ from adapters.http.server import Runner
 from adapters.nango.client import open_client_session
 from adapters.postgres.pool import open_pool
 from application.ports import Scope
-from domain.errors import DomainError, StoreUnavailable
+from domain.errors import DomainError, StoreRefused, StoreUnavailable
 from entrypoints.container import Container, compose
 from entrypoints.process import listen, own_number, settle
 
@@ -102,7 +102,8 @@ async def _repeat(name: str, do_round: Callable[[], Awaitable[int | None]], *, p
         try:
             wait = 0 if await do_round() else pause
         except DomainError as problem:
-            _log.warning("worker round failed", work=name, code=problem.code, problem=str(problem))
+            tell = _log.error if isinstance(problem, StoreRefused) else _log.warning
+            tell("worker round failed", work=name, code=problem.code, problem=problem.why or str(problem))
         except Exception:  # noqa: BLE001 - a bug in one kind of work must not end all the others
             _log.exception("worker round failed", work=name)
         await asyncio.sleep(wait)
@@ -141,12 +142,16 @@ async def _ensure_bootstrap_key(container: Container, settings: Settings) -> Non
     """Make the bootstrap key exist, as soon as the database answers."""
     if settings.bootstrap_api_key is None:
         return
+    told = False
     while True:
         try:
             await container.create_api_key()(
                 company_id="default", scope=Scope.WRITE, label="bootstrap", key=settings.bootstrap_api_key
             )
-        except StoreUnavailable:
+        except StoreUnavailable as problem:
+            if not told:
+                _log.warning("bootstrap key not made yet", code=problem.code, problem=problem.why)
+            told = True
             await asyncio.sleep(_PAUSE)
         else:
             return

@@ -105,6 +105,8 @@ def _route(request: web.Request) -> str:
 def _tell(request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None) -> None:
     tell = _log.error if status >= _SERVER_ERROR else _log.info
     caller = request.get(CALLER)
+    # Its key stands only where there is something to say: most lines are of what went well.
+    why = {"why": refused.why} if refused is not None and refused.why else {}
     tell(
         "request",
         company=caller and caller.company_id,
@@ -115,4 +117,5 @@ def _tell(request: web.Request, route: str, status: int, seconds: float, refused
         duration_ms=round(seconds * 1000, 2),
         error=refused and refused.code,
         reason=refused and refused.reason,
+        **why,
     )

@@ -47,6 +47,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.Forbidden: FORBIDDEN,
     errors.Unavailable: SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: SERVICE_UNAVAILABLE,
+    errors.StoreRefused: SERVICE_UNAVAILABLE,
     errors.GatewayUnavailable: SERVICE_UNAVAILABLE,
     errors.GatewayTimeout: SERVICE_UNAVAILABLE,
     errors.GatewayRefused: SERVICE_UNAVAILABLE,
@@ -91,7 +92,7 @@ _RETRY_AFTER_NONSENSE = 5
 
 @frozen(kw_only=True)
 class Refusal:
-    """What a caller is told instead of an answer. `reason` is the domain's own code, for the log."""
+    """What a caller is told instead of an answer. `reason`, the domain's code, and `why` are for the log."""
 
     status: int
     code: str
@@ -99,6 +100,7 @@ class Refusal:
     details: Sequence[tuple[str, str]] = ()
     headers: Mapping[str, str] = field(factory=dict)
     reason: str | None = None
+    why: str | None = None
 
 
 UNEXPECTED = Refusal(
@@ -139,6 +141,7 @@ def _of_domain(error: errors.DomainError) -> Refusal:
         details=invalid,
         headers={} if retry_after is None else {"Retry-After": str(max(1, int(retry_after)))},
         reason=error.code,
+        why=error.why,
     )
 
 

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 import asyncpg
 from asyncpg.exceptions import InternalClientError
 
-from domain.errors import ConcurrentChange, ConnectionNotFound, DomainError, InvalidInput, StoreUnavailable
+from domain.errors import (
+    ConcurrentChange,
+    ConnectionNotFound,
+    DomainError,
+    InvalidInput,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
 DRIVER_ERRORS: Final = (
@@ -31,6 +39,17 @@ _GAVE_WAY = frozenset({"40001", "40P01"})
 _TOO_SLOW = frozenset({"55P03", "57014"})
 _OUTAGE = frozenset({"57P01", "57P02", "57P03", "53300", "25006", "25P03"})
 _FOREIGN_KEY = "23503"
+_NOT_MIGRATED = (
+    "Is `connections migrate` done with this release, and may the role use the schema? If so, report this."
+)
+_NOT_LET_IN = (
+    "Check the user, password and database in CONNECTIONS_DATABASE_URL, pg_hba.conf, and the role's grants."
+)
+_REFUSED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("42P01", "42P10", "42703", "42883", "3F000"), _NOT_MIGRATED),
+    **dict.fromkeys(("28000", "28P01", "3D000", "42501"), _NOT_LET_IN),
+}
+"""It answers, but not us: what an operator is to do."""
 
 
 class StoreFault(Exception):
@@ -57,7 +76,7 @@ def gave_way(error: BaseException) -> bool:
 def translate(error: BaseException) -> Exception:
     """Give the core's word for an error of the driver; raise it `from None`, as drivers echo arguments."""
     if is_outage(error) or isinstance(error, TimeoutError):
-        return StoreUnavailable()
+        return StoreUnavailable(why=_why(error))
     if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
         return unstorable()
     if isinstance(error, asyncpg.PostgresError):
@@ -74,12 +93,26 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
     elif state == _DUPLICATE:
         answer = ConcurrentChange()
     elif state in _TOO_SLOW | _GAVE_WAY:
-        answer = StoreUnavailable()
+        answer = StoreUnavailable(why=_why(error))
+    elif state in _REFUSED:
+        answer = StoreRefused(why=f"{_why(error)}. {_REFUSED[state]}")
     elif state == _FOREIGN_KEY and (constraint or "").endswith("_connection"):
         answer = ConnectionNotFound()
     else:
         return StoreFault(f"{state} {type(error).__name__}, constraint {constraint}: {error.args[0]}")
     return answer
+
+
+def _why(error: BaseException) -> str:
+    """Say what happened. PostgreSQL's message names tables and roles, and keeps the row for its detail.
+
+    The driver's own messages may quote the database's address, password and all.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        return f"{error.sqlstate}: {error.args[0]}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
 def unstorable() -> InvalidInput:

@@ -200,7 +200,7 @@ async def session(pool: Pool) -> AsyncIterator[Session]:
     try:
         await pool.turns.take()
     except TimeoutError:
-        raise StoreUnavailable from None
+        raise StoreUnavailable(why="all connections of the pool are in use") from None
     try:
         try:
             connection = await pool.acquire()

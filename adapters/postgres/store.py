@@ -26,7 +26,7 @@ from adapters.postgres.rows import (
     job_of,
 )
 from application.ports import Store, Transaction
-from domain.errors import ConnectionNotFound, StoreUnavailable
+from domain.errors import ConnectionNotFound, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -224,16 +224,18 @@ class PostgresStore(Store):
         """See the port; a newer schema is fine, since a release must run beside the one before it.
 
         Raises:
-            StoreUnavailable: no answer, or migrations are pending.
+            StoreUnavailable: no answer; StoreRefused: migrations are pending.
 
         """
+        revision = 0
         async with session(self._pool) as work:
             row = await work.row("SELECT to_regclass('schema_migrations') IS NOT NULL AS migrated")
             if row is not None and row["migrated"]:
                 row = await work.row("SELECT max(revision) AS revision FROM schema_migrations")
-                if row is not None and (row["revision"] or 0) >= len(shipped()):
-                    return
-        raise StoreUnavailable
+                revision = (row and row["revision"]) or 0
+        if revision < len(shipped()):
+            behind = f"it is at revision {revision} of {len(shipped())}"
+            raise StoreRefused(why=f"{behind}. Do `connections migrate` with this release.")
 
     async def _fetch(self, keys: Sequence[_Key]) -> Mapping[_Key, Connection]:
         async with session(self._pool) as work:

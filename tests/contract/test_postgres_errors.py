@@ -15,7 +15,7 @@ from adapters.postgres.errors import StoreFault, is_outage, translate
 from adapters.postgres.pool import open_pool, session
 from adapters.postgres.store import PostgresStore
 from application.ports import ConnectionFilter, Scope
-from domain.errors import ConcurrentChange, ConnectionNotFound, InvalidInput, StoreUnavailable
+from domain.errors import ConcurrentChange, ConnectionNotFound, InvalidInput, StoreRefused, StoreUnavailable
 from tests.contract.store.base import ACME, a_birth, born, together
 
 if TYPE_CHECKING:
@@ -97,16 +97,48 @@ def test_an_outage_is_unavailable_and_has_all_connections_made_anew(error: BaseE
     assert is_outage(error)
 
 
-@pytest.mark.parametrize("sqlstate", ["23502", "23514", "42P01", "XX000"])
+@pytest.mark.parametrize("sqlstate", ["23502", "23514", "42601", "XX000"])
 def test_anything_else_is_our_fault(sqlstate: str) -> None:
     assert isinstance(translate(_server_error(sqlstate)), StoreFault)
 
 
-def test_a_fault_does_not_print_the_row() -> None:
-    error = asyncpg.PostgresError.new({"C": "23514", "M": "message", "D": "Failing row contains (canary)."})
+@pytest.mark.parametrize(
+    "sqlstate",
+    ["42P01", "42P10", "42703", "42883", "3F000", "28000", "28P01", "3D000", "42501"],
+)
+def test_a_database_that_does_not_serve_us_is_an_operators_and_condemns_no_connection(sqlstate: str) -> None:
+    error = _server_error(sqlstate)
+
+    refused = translate(error)
+
+    assert isinstance(refused, StoreRefused)
+    assert (refused.why or "").startswith(f"{sqlstate}: message. ")
+    assert not is_outage(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (_server_error("57P01"), "57P01: message"),
+        (_server_error("57014"), "57014: message"),
+        (_server_error("40P01"), "40P01: message"),
+        (ConnectionRefusedError(111, "Connect call failed"), "Connect call failed"),
+        (OSError(), "OSError"),
+        (TimeoutError(), "no answer in time"),
+        (asyncpg.InterfaceError("postgresql://user:canary@host"), "InterfaceError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_why_a_database_is_away_is_told(error: BaseException, why: str) -> None:
+    assert getattr(translate(error), "why", None) == why
+
+
+@pytest.mark.parametrize("sqlstate", ["42P01", "57014", "23514"])
+def test_no_error_tells_of_the_row(sqlstate: str) -> None:
+    error = asyncpg.PostgresError.new({"C": sqlstate, "M": "message", "D": "Failing row contains (canary)."})
 
     assert "canary" in str(error)
-    assert "canary" not in str(translate(error))
+    assert "canary" not in f"{translate(error)} {vars(translate(error))}"
 
 
 @pytest.mark.parametrize("strange", ["a\0b", "a\ud800b"])

@@ -163,6 +163,20 @@ async def test_a_worker_that_has_nothing_to_do_ends(world: World) -> None:
         assert worker.stop() == 0
 
 
+async def test_a_worker_on_a_database_that_was_never_migrated_says_so_and_goes_on(
+    empty_database_url: str, world: World
+) -> None:
+    with running(world.worker(database_url=empty_database_url)) as worker:
+
+        async def told_twice() -> bool:
+            return worker.said.count("42P01") > 4
+
+        await eventually(told_twice)
+        assert worker.stop() == 0
+    assert "connections migrate" in worker.said
+    assert "Traceback" not in worker.said
+
+
 # ── migrate ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -177,6 +191,10 @@ def test_migrate_brings_an_empty_database_up_and_is_then_idle(empty_database_url
 def test_a_database_that_was_never_migrated_is_not_ready(empty_database_url: str, world: World) -> None:
     with running(world.serve(database_url=empty_database_url)) as server:
         server.wait_ready("/healthz")
-        with pytest.raises(urllib.error.HTTPError, match="503"):
-            urllib.request.urlopen(f"{server.url}/readyz", timeout=5)  # noqa: S310 - our own http
-        server.stop()
+        for path in ("/readyz", "/api/v1/connections"):
+            asked = urllib.request.Request(f"{server.url}{path}", headers={"x-api-key": "k" * 40})  # noqa: S310 - our own http
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(asked, timeout=5)  # noqa: S310 - our own http
+        assert server.stop() == 0
+    assert "Traceback" not in server.said
+    assert "connections migrate" in server.said

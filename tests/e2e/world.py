@@ -56,10 +56,10 @@ class World:
             settings=self.settings(port=port, **other),
         )
 
-    def worker(self) -> Process:
+    def worker(self, **other: object) -> Process:
         """Start one more worker."""
         log = self.logs / f"worker-{free_port()}.log"
-        return spawn("entrypoints", "worker", log=log, settings=self.settings())
+        return spawn("entrypoints", "worker", log=log, settings=self.settings(**other))
 
     async def create_key(self, company_id: str, scope: Scope = Scope.WRITE) -> str:
         """Make a key as `connections keys create` does, without its start."""

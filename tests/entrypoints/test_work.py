@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from structlog.testing import capture_logs
 
 from adapters.memory.store import MemoryStore
-from domain.errors import GatewayUnavailable, StoreUnavailable
+from domain.errors import GatewayUnavailable, StoreRefused, StoreUnavailable
 from entrypoints import service
 from entrypoints.container import compose
 from entrypoints.settings import Settings
@@ -94,7 +96,12 @@ async def test_none_waits_for_another(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("problem", "level"),
-    [(StoreUnavailable(), "warning"), (GatewayUnavailable(), "warning"), (RuntimeError("a bug"), "error")],
+    [
+        (StoreUnavailable(), "warning"),
+        (StoreRefused(), "error"),
+        (GatewayUnavailable(), "warning"),
+        (RuntimeError("a bug"), "error"),
+    ],
     ids=lambda value: type(value).__name__,
 )
 async def test_one_that_fails_is_told_and_stops_neither_itself_nor_another(
@@ -109,6 +116,19 @@ async def test_one_that_fails_is_told_and_stops_neither_itself_nor_another(
         await work.end()
     assert {(log["event"], log["log_level"]) for log in logs} == {("worker round failed", level)}
     assert len({log["work"] for log in logs}) == 1
+
+
+async def test_why_the_database_refuses_us_is_told_without_a_traceback() -> None:
+    async def fails() -> int:
+        raise StoreRefused(why="3D000: no such database")
+
+    with capture_logs() as logs:
+        work = Work("do_due_work", fails)
+        await work.until(do_due_work=2)
+        await work.end()
+    assert {(log["code"], log["problem"], "exc_info" in log) for log in logs} == {
+        ("store_refused", "3D000: no such database", False)
+    }
 
 
 async def test_a_round_that_had_work_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +156,21 @@ async def test_the_end_of_the_worker_is_the_end_of_all_it_does() -> None:
     await work.until(sweep_grants=1)
     await work.end()
     assert ended.is_set()
+
+
+async def test_a_bootstrap_key_that_cannot_be_made_is_told_once() -> None:
+    stop = asyncio.Event()
+    settings = attrs.evolve(NOBODY_THERE, bootstrap_api_key="k" * 40, notice=timedelta(0))
+    with capture_logs() as logs, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        serving = asyncio.create_task(service.serve(settings, listener, stop, with_worker=True))
+        async with asyncio.timeout(30):
+            while sum(log["event"] == "worker round failed" for log in logs) < 9:  # noqa: ASYNC110 - a count
+                await asyncio.sleep(0.005)
+        stop.set()
+        await serving
+    (told,) = (log for log in logs if log["event"] == "bootstrap key not made yet")
+    assert (told["log_level"], told["code"]) == ("warning", "store_unavailable")
 
 
 async def _alone(settings: Settings) -> None:

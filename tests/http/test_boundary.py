@@ -12,6 +12,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from adapters.http.app import HttpOptions, create_app
+from domain.errors import StoreRefused
 from tests.http.fakes import ID, READ_KEY, WRITE_KEY, FakeFind, FakeUseCases
 from tests.http.raw import exchange
 
@@ -106,6 +107,16 @@ async def test_a_refusal_is_told_with_its_code(client: Client, lines: list[Mutab
     await client.get(ONE)
     told = [(line["status"], line["company"], line["actor"], line["error"], line["reason"]) for line in lines]
     assert told == [(401, None, None, "UNAUTHORIZED", "unauthenticated")]
+
+
+async def test_why_the_database_refuses_us_is_told_to_the_log_alone(
+    company: Client, fakes: FakeUseCases, lines: list[MutableMapping[str, Any]]
+) -> None:
+    fakes.get_connection.there = StoreRefused(why="3D000: no such database")
+    answer = await company.get(ONE)
+    told = [(line["log_level"], line["status"], line["reason"], line["why"]) for line in lines]
+    assert told == [("error", 503, "store_refused", "3D000: no such database")]
+    assert "3D000" not in await answer.text()
 
 
 async def test_a_forbidden_call_is_told_with_its_company_and_key(

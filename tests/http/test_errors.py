@@ -53,6 +53,7 @@ def test_the_table_covers_exactly_the_errors_of_the_domain() -> None:
         (errors.Forbidden(), 403, "FORBIDDEN"),
         (errors.Unavailable("later"), 503, "SERVICE_UNAVAILABLE"),
         (errors.StoreUnavailable(), 503, "SERVICE_UNAVAILABLE"),
+        (errors.StoreRefused(), 503, "SERVICE_UNAVAILABLE"),
         (errors.GatewayUnavailable(), 503, "SERVICE_UNAVAILABLE"),
         (errors.GatewayTimeout(), 503, "SERVICE_UNAVAILABLE"),
         (errors.ProviderUnavailable("later"), 503, "SERVICE_UNAVAILABLE"),
@@ -110,7 +111,12 @@ async def test_the_unexpected_tells_the_caller_nothing(company: Client, fakes: F
 async def test_all_problems_of_a_request_are_told_at_once(company: Client) -> None:
     answer = await company.get("/api/v1/connections?limit=0&status=fine&colour=red")
     details = [
-        {"field": "colour", "message": "is not known here"},
+        {
+            "field": "colour",
+            "message": (
+                "is not known here; known are provider, status, name, externalAccountId, limit, cursor"
+            ),
+        },
         {"field": "status", "message": "must be one of pending, active, error, expired, disconnected"},
         {"field": "limit", "message": "must be a whole number from 1 to 100"},
     ]
@@ -136,7 +142,6 @@ async def test_a_use_case_s_own_refusal_of_input_has_details_too(
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/connections/", "/api/v2/connections", "/metrics"])
 MISSING = errors.InvalidParameters(("accountId", "is required: Account id"))
 
 
@@ -163,6 +168,7 @@ async def test_a_provider_s_parameter_is_named_as_it_stands_in_a_body(
     ]
 
 
+@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/connections/", "/api/v2/connections", "/metrics"])
 async def test_an_unknown_address_is_refused_in_the_envelope(client: Client, path: str) -> None:
     answer = await client.get(path)
     assert (answer.status, await answer.json()) == (
