@@ -50,7 +50,7 @@ class TryProvider:
         try:
             values = normalise_parameters(oauth.parameters, parameters)
         except InvalidParameters as problem:
-            what = "; ".join(f"{name} {reason}" for name, reason in problem.bare)
+            what = "; ".join(f"{name} {reason}" for name, reason in problem.bare())
             return doubtful("flow", f"No flow was tried: {what}.", "Give them as --parameter NAME=VALUE.")
         try:
             flow = await try_flow(self._gateway, oauth, values, None)

@@ -50,10 +50,7 @@ class InvalidParameters(InvalidInput):
     def bare(self, *beside: str) -> Sequence[tuple[str, str]]:
         """Give the details by the parameters' own names, where they are taken `beside` these others."""
         strange = not_known([*beside, *self.known])
-        return [
-            *((name, strange) for name in self.unknown),
-            *((name, rule) for name, rule in self.ill_formed),
-        ]
+        return [*((name, strange) for name in self.unknown), *self.ill_formed]
 
 
 def not_known(known: Iterable[str]) -> str:

@@ -64,8 +64,9 @@ def normalise_parameters(parameters: tuple[Parameter, ...], given: Mapping[str, 
         InvalidParameters: names each unknown, missing and ill-formed one.
 
     """
-    known = {parameter.name for parameter in parameters}
-    problems = [(name, "is not a parameter of this provider") for name in given if name not in known]
+    known = [parameter.name for parameter in parameters]
+    unknown = [name for name in given if name not in known]
+    problems: list[tuple[str, str]] = []
     values: dict[str, str] = {}
     for parameter in parameters:
         if parameter.name not in given:
@@ -76,8 +77,8 @@ def normalise_parameters(parameters: tuple[Parameter, ...], given: Mapping[str, 
             values[parameter.name] = parameter.normalise(given[parameter.name])
         except InvalidInput as problem:
             problems.extend(problem.details)
-    if problems:
-        raise InvalidParameters(*problems)
+    if unknown or problems:
+        raise InvalidParameters(*problems, unknown=unknown, known=known)
     return values
 
 

@@ -9,7 +9,7 @@ import msgspec
 from attrs import frozen
 from msgspec import Meta, Struct
 
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, not_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +56,8 @@ def read_fields(
 
     """
     known = fields_of(type)
-    found = [*problems, *((name[:_LONGEST_NAME], "is not known here") for name in given if name not in known)]
+    unknown = [name[:_LONGEST_NAME] for name in given if name not in known]
+    found = [*problems, *((name, not_known(known)) for name in unknown)]
     values: dict[str, Any] = {}
     for field in known.values():
         if field.wire_name in given:

@@ -62,11 +62,17 @@ def test_where_nothing_is_asked_nothing_is_kept() -> None:
 def test_every_mistake_is_named_at_once() -> None:
     with pytest.raises(InvalidParameters) as caught:
         normalise_parameters((ACCOUNT, REGION), {"region": "mars", "color": "red"})
-    assert caught.value.bare == (
-        ("color", "is not a parameter of this provider"),
+    assert caught.value.bare() == [
+        ("color", "is not known here; known are accountId, region"),
         ("accountId", "is required: Account id"),
         ("region", "must match eu|us (Region)"),
-    )
+    ]
+
+
+def test_where_nothing_is_asked_nothing_is_known() -> None:
+    with pytest.raises(InvalidParameters) as caught:
+        normalise_parameters((), {"color": "red"})
+    assert caught.value.details == (("parameters.color", "is not known here; none are"),)
 
 
 def test_a_mistake_is_named_with_where_it_stands() -> None:

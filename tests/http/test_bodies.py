@@ -138,6 +138,12 @@ async def test_every_problem_of_a_body_is_named(company: Client) -> None:
     assert set(await _problems(company, body)) == {"colour", "name", "provider", "metadata", "redirectUrl"}
 
 
+async def test_an_unknown_field_is_told_which_are_known(company: Client) -> None:
+    assert await _problems(company, {"Name": "n"}, f"{URL}/{ID}", "PATCH") == {
+        "Name": "is not known here; known are name, metadata"
+    }
+
+
 async def test_what_is_missing_is_named(company: Client) -> None:
     assert await _problems(company, {}) == {"name": "is required", "provider": "is required"}
 

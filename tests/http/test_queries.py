@@ -8,6 +8,7 @@ import pytest
 
 from application.ports import ConnectionFilter, Page
 from domain.connection import ERROR
+from domain.errors import InvalidParameters
 from domain.redirect import RedirectUrl
 from tests.http.fakes import ID, STRIPE, WRITE_KEY
 from tests.http.raw import exchange
@@ -93,7 +94,34 @@ async def test_a_list_with_more_says_where_it_goes_on(company: Client, fakes: Fa
 @pytest.mark.parametrize("path", [f"{LIST}/{ID}", "/api/v1/providers"])
 async def test_where_no_parameters_are_known_none_is_taken(company: Client, path: str) -> None:
     answer = await company.get(f"{path}?verbose=1")
-    assert (await answer.json())["error"]["details"] == [{"field": "verbose", "message": "is not known here"}]
+    assert (await answer.json())["error"]["details"] == [
+        {"field": "verbose", "message": "is not known here; none are"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        (LIST, "provider, status, name, externalAccountId, limit, cursor"),
+        (f"{LIST}/{ID}/events", "after, limit"),
+    ],
+)
+async def test_an_unknown_parameter_is_told_which_are_known(company: Client, path: str, known: str) -> None:
+    answer = await company.get(f"{path}?page=2")
+    assert (await answer.json())["error"]["details"] == [
+        {"field": "page", "message": f"is not known here; known are {known}"}
+    ]
+
+
+@pytest.mark.parametrize("name", ["redirect_url", "RedirectUrl"])
+async def test_an_unknown_parameter_of_auth_url_is_told_ours_and_the_provider_s(
+    company: Client, fakes: FakeUseCases, name: str
+) -> None:
+    fakes.get_auth_url.answer = InvalidParameters(unknown=[name], known=["accountId"])
+    answer = await company.get(f"{AUTH_URL}?{name}=https://app.example")
+    assert (await answer.json())["error"]["details"] == [
+        {"field": name, "message": "is not known here; known are redirectUrl, connectionName, accountId"}
+    ]
 
 
 async def test_parameters_on_a_post_are_refused_too(company: Client) -> None:

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from adapters.http import present
 from adapters.http.answers import ok
-from adapters.http.fields import read_fields
+from adapters.http.fields import fields_of, read_fields
 from adapters.http.inputs import (
     given,
     idempotency_key,
@@ -59,7 +59,7 @@ class AuthorizationHandlers:
                 actor=caller.actor,
             )
         except InvalidParameters as problem:  # in a query they stand beside ours
-            raise InvalidInput(*problem.bare) from None
+            raise InvalidInput(*problem.bare(*fields_of(AuthUrlQuery))) from None
         return ok(present.auth_url(started))
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:

@@ -67,7 +67,7 @@ AUTH_URL = Operation(
             examples=examples.AUTH_URLS,
         )
     },
-    refusals=[ActiveConnectionExists("stripe"), InvalidInput(*_MISSING.bare), *_STARTING],
+    refusals=[ActiveConnectionExists("stripe"), InvalidInput(*_MISSING.bare()), *_STARTING],
 )
 CREATE = Operation(
     id="createConnection",

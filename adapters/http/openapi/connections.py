@@ -34,10 +34,11 @@ from domain.errors import (
     ProviderUnavailable,
     RefreshNotPossible,
     RefreshRefused,
+    not_known,
 )
 
 CONNECTIONS, HISTORY = "Connections", "History"
-UNKNOWN_FIELD = InvalidInput(("colour", "is not known here"))
+UNKNOWN_FIELD = InvalidInput(("colour", not_known(())))
 BAD_LIMIT = InvalidInput(("limit", "must be a whole number from 1 to 100"))
 
 PATH_ID: dict[str, Any] = {
