@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from adapters.postgres.pool import open_pool, session
@@ -22,11 +20,10 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Pool, Session
     from domain.connection import Connection
 
-GIVES_WAY = """
-DO $$ BEGIN
-    IF nextval('tries') < {until} THEN RAISE EXCEPTION 'out of the way' USING ERRCODE = '{sqlstate}'; END IF;
-END $$
+IN_THE_WAY = """
+IF nextval('tries') < {until} THEN RAISE EXCEPTION 'out of the way' USING ERRCODE = '{sqlstate}'; END IF;
 """
+GIVES_WAY = f"DO $$ BEGIN {IN_THE_WAY} END $$"
 
 
 @asynccontextmanager
@@ -96,48 +93,35 @@ async def test_a_commit_that_gave_way_is_not_taken_for_one_that_was_done(postgre
         await postgres_pool.execute("DROP FUNCTION give_way CASCADE")
 
 
-@pytest.fixture
-async def witness(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection beside the pool."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-async def test_a_sweep_that_meets_another_in_a_deadlock_is_done_all_the_same(
-    postgres_pool: Pool, witness: asyncpg.Connection[asyncpg.Record]
-) -> None:
+async def test_a_sweep_whose_statement_gave_way_is_done_all_the_same(postgres_pool: Pool) -> None:
     store = PostgresStore(postgres_pool)
     connection = await born(store)
-    first, second = [await _closed(store, connection) for _ in range(2)]
+    for _ in range(2):
+        await _close_one(store, connection)
     await make_older(postgres_pool, KEPT)
-    await witness.execute("SET deadlock_timeout = '1min'")
-    async with witness.transaction():
-        await _hold(witness, second)
-        sweep = asyncio.create_task(store.sweep())
-        await _until_somebody_waits(witness)
-        await _hold(witness, first)
-    await sweep
+    # As one that meets another sweep in a deadlock.
+    await postgres_pool.execute(
+        f"""
+        CREATE SEQUENCE tries;
+        CREATE FUNCTION give_way() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {IN_THE_WAY.format(until=2, sqlstate="40P01")} RETURN NULL; END $$;
+        CREATE TRIGGER met BEFORE DELETE ON attempts EXECUTE FUNCTION give_way()
+        """
+    )
+    try:
+        await store.sweep()
+        tries = await postgres_pool.fetchval("SELECT last_value FROM tries")
+    finally:
+        await postgres_pool.execute("DROP FUNCTION give_way CASCADE; DROP SEQUENCE tries")
 
+    assert tries == 2
     assert await postgres_pool.fetchval("SELECT count(*) FROM attempts") == 0
 
 
-async def _closed(store: PostgresStore, connection: Connection) -> str:
+async def _close_one(store: PostgresStore, connection: Connection) -> None:
     attempt = await tried(store, connection)
     async with store.begin() as tx:
         await tx.attempts.close(attempt.id, Outcome.FAILED, "denied", at=tx.now)
-    return attempt.id
-
-
-async def _hold(witness: asyncpg.Connection[asyncpg.Record], attempt_id: str) -> None:
-    await witness.execute("SELECT FROM attempts WHERE id = $1 FOR UPDATE", attempt_id)
-
-
-async def _until_somebody_waits(witness: asyncpg.Connection[asyncpg.Record]) -> None:
-    async with asyncio.timeout(5):
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while not await witness.fetchval(waiting):  # noqa: ASYNC110 - a lock has no event to wait for
-            await asyncio.sleep(0.01)
 
 
 async def test_a_transaction_sees_what_was_committed_whatever_the_database_would_like(
