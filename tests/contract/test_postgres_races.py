@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from adapters.memory.api_keys import MemoryApiKeys
@@ -19,7 +20,7 @@ from application.remove_grants import RemoveGrants
 from tests.application.service import SETTINGS, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from adapters.postgres.pool import Pool
     from domain.authorization import Attempt
@@ -84,9 +85,28 @@ async def scene(postgres_pool: Pool) -> Scene:
     return scene
 
 
+@pytest.fixture
+async def witness(database_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection beside the pool."""
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def _done_or_waiting(work: asyncio.Task[None], witness: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Wait until it is done, or waits for a lock that somebody else holds."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(30):
+        while not work.done() and not await witness.fetchval(waiting):  # noqa: ASYNC110 - a lock has no event
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("who", ["a removal", "a sweep"])
 async def test_what_is_being_stored_is_not_taken_for_what_was_lost(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, who: str
+    scene: Scene,
+    witness: asyncpg.Connection[asyncpg.Record],
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
 ) -> None:
     read = PostgresAttempts.of
     back: list[asyncio.Task[None]] = []
@@ -95,7 +115,7 @@ async def test_what_is_being_stored_is_not_taken_for_what_was_lost(
         if not back:
             # Between the two reads the user comes back, and as much of that is done as the database allows.
             back.append(asyncio.ensure_future(scene.come_back()))
-            await asyncio.wait(back, timeout=0.5)
+            await _done_or_waiting(back[0], witness)
         return await read(self, company_id, connection_id)
 
     monkeypatch.setattr(PostgresAttempts, "of", interrupted)
