@@ -36,7 +36,7 @@ KEY = "11111111-1111-4111-8111-canary000000"
 TOKEN = "nango_connect_session_canary"
 SESSION = Session(token=TOKEN, connect_link="https://c.example", expires_at=NOON)
 QUICK = Deadlines(connect=0.5, call=0.12, exchange=0.25, provider=0.1)
-PATIENT = Deadlines(connect=1, call=2, exchange=2, provider=2)
+PATIENT = Deadlines(connect=30, call=30, exchange=30, provider=30)
 NO_INTEGRATIONS = json.dumps({"data": []}).encode()
 
 
@@ -419,16 +419,22 @@ async def test_no_cookie_outlives_its_flow() -> None:
     assert server.calls[1].header("Cookie") is None
 
 
-@pytest.mark.parametrize("operation", sorted(ALL))
-@pytest.mark.parametrize("behave", [forever, drop, drip, garbage, drop_halfway, outage])
+@pytest.mark.parametrize(
+    ("operation", "behave"),
+    [
+        (operation, behave)
+        for operation in sorted(ALL)
+        for behave in (forever, drop, drip, garbage, drop_halfway, outage)
+        # A provider's outage is its answer.
+        if (operation, behave) != ("call_provider", outage)
+    ],
+)
 async def test_no_exception_carries_a_secret(operation: str, behave: Behave) -> None:
     async with nango(behave, QUICK) as (gateway, _):
-        try:
+        with pytest.raises(DomainError) as caught:
             await ALL[operation](gateway)
-        except DomainError as error:
-            shown = "".join(traceback.format_exception(error)) + _everything_about(error)
-            assert "canary" not in shown
-        assert "canary" not in repr(vars(gateway))
+        shown = "".join(traceback.format_exception(caught.value)) + _everything_about(caught.value)
+        assert "canary" not in shown + repr(vars(gateway))
 
 
 def _everything_about(error: BaseException | None) -> str:
