@@ -113,8 +113,9 @@ async def _statuses(client: Client, path: str, times: int, **headers: str) -> li
 
 
 async def test_a_key_that_starts_too_much_is_told_when_to_come_back(
-    start: Callable[..., Awaitable[Client]],
+    start: Callable[..., Awaitable[Client]], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("adapters.http.routes.RateLimit", lambda per_minute: RateLimit(per_minute, clock))
     client = await start(starts_per_minute=2)
     assert await _statuses(client, AUTH_URL, 2, **{"x-api-key": WRITE_KEY}) == [200, 200]
     async with client.get(AUTH_URL, headers={"x-api-key": WRITE_KEY}) as answer:
