@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,7 @@ async def test_an_old_postgresql_is_an_error(deployment: Settings, own_database_
     assert finding.message == "It is PostgreSQL 13.14, and 14 is the oldest that works."
 
 
-@pytest.mark.parametrize(("shift", "where"), [("+", "5.0 s behind"), ("-", "5.0 s ahead of")])
+@pytest.mark.parametrize(("shift", "where"), [("+", "behind"), ("-", "ahead of")])
 async def test_clocks_that_disagree_are_a_warning(
     deployment: Settings, own_database_url: str, shift: str, where: str
 ) -> None:
@@ -155,7 +156,8 @@ async def test_clocks_that_disagree_are_a_warning(
     )
     [finding] = await wrong_with(attrs.evolve(deployment, database_url=own_database_url))
     assert (finding.check, finding.status) == ("clock", Severity.WARNING)
-    assert where in finding.message
+    # How long it took to ask is part of it.
+    assert re.search(rf"\b[45]\.\d s {where}", finding.message)
 
 
 # ── Nango ─────────────────────────────────────────────────────────────────────────────────────────────
