@@ -17,16 +17,9 @@ from entrypoints.settings import PREFIX, SettingsError, read_settings
 from tests.e2e.harness import Process, environment, free_port, running
 
 ROOT = Path(__file__).parents[2]
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
-COMPOSE = (ROOT / "compose.yaml").read_text()
-IGNORED = (ROOT / ".dockerignore").read_text()
-TRACKED = subprocess.run(
-    ["git", "ls-files"],  # noqa: S607 - whichever git there is
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=True,
-).stdout.splitlines()
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8")
 
 Instruction = tuple[str, str]
 BUILD_DIRECTORIES = ("/opt/connections", "/build", "/src")
@@ -147,6 +140,7 @@ class Image:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     root = tmp_path_factory.mktemp("image")
     build, shipped = stages()
+    tracked = _tracked()
     here = Path()
     environ: dict[str, str] = {}
     for word, argument in build:
@@ -156,7 +150,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
         elif word == "ENV":
             environ |= dict(pair.split("=", 1) for pair in argument.split())
         elif word == "COPY":
-            _copy(argument, here)
+            _copy(argument, here, tracked)
         elif word == "RUN":
             _run(argument, here, root, environ)
     settings = dict(pair.split("=", 1) for pair in the("ENV", shipped).split())
@@ -165,10 +159,22 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(root=root, environ=settings | {f"{PREFIX}HOST": "127.0.0.1"})
 
 
-def _copy(argument: str, here: Path) -> None:
+def _tracked() -> list[str]:
+    """Give the files that a checkout has."""
+    listed = subprocess.run(
+        ["git", "ls-files"],  # noqa: S607 - whichever git there is
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.splitlines()
+
+
+def _copy(argument: str, here: Path, tracked: list[str]) -> None:
     *sources, target = argument.split()
     for source in sources:
-        for name in TRACKED:
+        for name in tracked:
             if name == source or fnmatch(name, f"{source}/*"):
                 copy = here / target / (name if name == source else name.removeprefix(f"{source}/"))
                 copy.parent.mkdir(parents=True, exist_ok=True)
