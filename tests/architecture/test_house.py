@@ -53,7 +53,7 @@ def test_only_the_container_mentions_dependency_injector() -> None:
         path.relative_to(ROOT).as_posix()
         for folder in (*PACKAGES, "benchmarks")
         for path in (ROOT / folder).rglob("*.py")
-        if re.search(r"^\s*(from|import) dependency_injector", path.read_text(), re.MULTILINE)
+        if re.search(r"^\s*(from|import) dependency_injector", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
     assert knowing == ["entrypoints/container.py"]
 
@@ -107,7 +107,7 @@ def test_there_is_a_lock_for_running_developing_and_testing() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_locked_dependency_has_hashes(lock: Path) -> None:
-    entries = re.split(r"^(?=[A-Za-z0-9])", lock.read_text(), flags=re.MULTILINE)
+    entries = re.split(r"^(?=[A-Za-z0-9])", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
     pinned = [entry for entry in entries if entry.strip() and not entry.startswith("#")]
     assert pinned
     for entry in pinned:
@@ -117,6 +117,6 @@ def test_every_locked_dependency_has_hashes(lock: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_lock_names_no_address(lock: Path) -> None:
-    text = lock.read_text()
+    text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     assert not re.search(r"^\s*(-i|--(extra-)?index-url|--find-links|--trusted-host)\b", text, re.MULTILINE)

@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
-RULES: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+RULES: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "importlinter"
+]
 CONTRACTS: dict[str, dict[str, Any]] = {rule["id"]: rule for rule in RULES["contracts"]}
 
 OFFENCES = [
@@ -63,7 +65,7 @@ def test_the_code_keeps_every_rule() -> None:
 @pytest.mark.parametrize(("contract", "file", "offence"), OFFENCES)
 def test_an_offending_import_breaks_its_rule(copied: Path, contract: str, file: str, offence: str) -> None:
     spoilt = copied / file
-    text = spoilt.read_text()
+    text = spoilt.read_text(encoding="utf-8")
     spoilt.write_text(f"{text}\n{offence}\n")
     try:
         result = lint(copied, contract)

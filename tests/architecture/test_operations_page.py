@@ -11,14 +11,16 @@ from entrypoints.cli import main
 from entrypoints.settings import _READERS, PREFIX
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/operations.md").read_text()
+PAGE = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 EVENTS = sorted(
     {
         event
         for folder in ("application", "adapters", "entrypoints")
         for path in (ROOT / folder).rglob("*.py")
         if "sandbox" not in path.parts
-        for event in re.findall(r"_log\.(?:info|warning|error|exception)\(\s*\"([^\"]+)\"", path.read_text())
+        for event in re.findall(
+            r"_log\.(?:info|warning|error|exception)\(\s*\"([^\"]+)\"", path.read_text(encoding="utf-8")
+        )
     }
 )
 

@@ -69,7 +69,7 @@ def exchanges(file: str) -> list[Exchange]:
             {name.lower(): value for name, value in each["response"]["headers"].items()},
             each["response"]["body"],
         )
-        for each in json.loads((RECORDED / f"{file}.json").read_text())
+        for each in json.loads((RECORDED / f"{file}.json").read_text(encoding="utf-8"))
     ]
 
 

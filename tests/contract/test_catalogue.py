@@ -84,11 +84,13 @@ def name_of(key: str, extra_dir: Path | None = None) -> str:
 
 
 def test_the_schema_is_a_valid_schema() -> None:
-    Draft202012Validator.check_schema(json.loads(PROVIDERS.joinpath("provider.schema.json").read_text()))
+    Draft202012Validator.check_schema(
+        json.loads(PROVIDERS.joinpath("provider.schema.json").read_text(encoding="utf-8"))
+    )
 
 
 def test_every_field_of_the_schema_is_described_and_no_other_is_allowed() -> None:
-    schema = json.loads(PROVIDERS.joinpath("provider.schema.json").read_text())
+    schema = json.loads(PROVIDERS.joinpath("provider.schema.json").read_text(encoding="utf-8"))
     parameters = schema["$defs"]["parameters"]["items"]
     sections = [schema["properties"][name] for name in ("oauth", "api_key", "identity")]
     for table in (schema, parameters, *sections):
@@ -101,14 +103,17 @@ def test_every_field_of_the_schema_is_described_and_no_other_is_allowed() -> Non
 
 @pytest.mark.parametrize("key", SHIPPED)
 def test_a_shipped_file_points_editors_to_its_schema(key: str) -> None:
-    first, _ = PROVIDERS.joinpath(f"{key}.toml").read_text().split("\n", maxsplit=1)
+    first, _ = PROVIDERS.joinpath(f"{key}.toml").read_text(encoding="utf-8").split("\n", maxsplit=1)
     assert PROVIDERS.joinpath(first.removeprefix("#:schema ./")).is_file()
 
 
 @pytest.mark.parametrize("key", SHIPPED)
 def test_a_shipped_file_passes_what_others_are_held_to_at_each_start(key: str) -> None:
     name = f"{key}.toml"
-    assert ProviderFile(name, key, PROVIDERS.joinpath(name).read_text()).parse().provider.key == key
+    assert (
+        ProviderFile(name, key, PROVIDERS.joinpath(name).read_text(encoding="utf-8")).parse().provider.key
+        == key
+    )
 
 
 def test_all_are_given_by_key() -> None:

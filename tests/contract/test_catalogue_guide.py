@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_aiohttp import AiohttpServer
 
-GUIDE = (Path(__file__).parents[2] / "docs/adding-a-provider.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs/adding-a-provider.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 ERROR, ACME, CHECK, TRY_ACME, OBJECT, PYPROJECT, TRY_OBJECT = [text for _, text in BLOCKS]
 

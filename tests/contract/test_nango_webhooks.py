@@ -25,7 +25,7 @@ Received = tuple[str, bytes, str]
 
 def recorded() -> Sequence[Received]:
     """Every webhook received: its recording, its raw body, its signature."""
-    every = json.loads((RECORDED / "webhook.json").read_text())
+    every = json.loads((RECORDED / "webhook.json").read_text(encoding="utf-8"))
     return [
         (each["name"], received["raw_body"].encode(), received["headers"]["X-Nango-Hmac-Sha256"])
         for each in every

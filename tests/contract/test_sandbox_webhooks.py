@@ -35,7 +35,7 @@ ORGANIZATION = {"id": "org_1", "display_name": "Org One"}
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
-    every = json.loads((RECORDED / "webhook.json").read_text())
+    every = json.loads((RECORDED / "webhook.json").read_text(encoding="utf-8"))
     received: list[dict[str, Any]] = next(each["received"] for each in every if each["name"] == name)
     return received
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from domain.connection import TRANSITIONS, TRIGGERS
 
-PAGE = (Path(__file__).parents[2] / "docs/state-machine.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/state-machine.md").read_text(encoding="utf-8")
 DRAWN = re.findall(r"^ +(\w+|\[\*\]) --> (\w+) : (\w+)$", PAGE, re.MULTILINE)
 ARROWS = PAGE.count("-->")
 
