@@ -10,6 +10,7 @@ from attrs import frozen
 
 from application.findings import broken, doubtful, good
 from application.try_flow import try_flow
+from application.try_key import missing_scopes
 from domain.errors import DomainError, GatewayNonsense, GatewayRefused, IntegrationMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class Diagnose:
                 "and database. Connections can be read meanwhile, and not be authorized."
             )
             return [broken("nango", str(problem), advice)]
+        if missing := await missing_scopes(self._gateway):
+            message = f"Nango accepts our key, which lacks {', '.join(missing)}."
+            return [
+                broken("nango", message, "Give the key these scopes (environment:…), or use one with all.")
+            ]
         return [good("nango", "Nango answers and accepts our key.")]
 
     async def _integrations(self) -> Sequence[Finding]:

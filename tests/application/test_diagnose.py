@@ -64,6 +64,28 @@ async def test_what_is_wrong_with_nango_is_told_in_its_words(
     assert advice in (finding.advice or "")
 
 
+@pytest.mark.parametrize(
+    ("operation", "scope"),
+    [
+        ("any_grant", "connections:list"),
+        ("refresh", "connections:read_credentials"),
+        ("import_credentials", "connections:create"),
+        ("delete", "connections:delete"),
+        ("open_session", "connect_sessions:write"),
+        ("call_provider", "proxy"),
+    ],
+)
+async def test_a_key_that_may_not_do_everything_is_told_what_it_lacks(
+    world: World, operation: str, scope: str
+) -> None:
+    world.gateway.fail_with(GatewayRefused("Nango does not allow this."), [operation], times=None)
+    [finding] = await found(world, "nango")
+    assert (finding.status, finding.message) == (
+        Severity.ERROR,
+        f"Nango accepts our key, which lacks {scope}.",
+    )
+
+
 async def test_without_nango_the_other_checks_say_that_they_could_not_look(world: World) -> None:
     world.gateway.fail_with(GatewayUnavailable(), times=None)
     findings = await diagnose(world)
