@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_POSITION = re.compile(r"(0|[1-9][0-9]{0,13})\.([A-Za-z0-9_-]{1,64})")
+# Milliseconds since 1970 have ten digits and more, the versions in a history's cursors nine at most: neither
+# list takes the other's cursor for a place of its own.
+_POSITION = re.compile(r"([1-9][0-9]{9,13})\.([A-Za-z0-9_-]{1,64})")
 _MAX_CURSOR = 120
 
 

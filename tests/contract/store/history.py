@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from application.ports import ConnectionFilter
 from domain.connection import Connection
 from domain.errors import ConnectionNotFound, InvalidInput
 from tests.contract.store.base import ACME, RIVAL, StoreRules, authorized, born, stepped
@@ -127,3 +128,13 @@ class HistoryRules(StoreRules):
 
         with pytest.raises(InvalidInput):
             await store.events(ACME, None, limit=1, cursor=cursor)
+    @pytest.mark.parametrize("of_one", [True, False])
+    async def test_a_cursor_of_the_connections_is_refused(self, store: Store, of_one: bool) -> None:
+        await born(store)
+        connection = await born(store)
+        listed = await store.list(ACME, ConnectionFilter(), limit=1, cursor=None)
+        assert listed.next_cursor is not None
+
+        with pytest.raises(InvalidInput):
+            await store.events(ACME, connection.id if of_one else None, limit=1, cursor=listed.next_cursor)
+

@@ -158,6 +158,15 @@ class ListRules(StoreRules):
 
         assert [field for field, _ in refused.value.details] == ["cursor"]
 
+    @pytest.mark.parametrize("of_one", [True, False])
+    async def test_a_history_s_cursor_is_refused(self, store: Store, of_one: bool) -> None:
+        connection = await authorized(store)
+        of = connection.id if of_one else None
+        history = await store.events(ACME, of, limit=1, cursor=None)
+
+        with pytest.raises(InvalidInput):
+            await store.list(ACME, ALL, limit=1, cursor=history.next_cursor)
+
     async def test_a_cursor_survives_a_url(self, store: Store) -> None:
         await born(store)
         await born(store)
