@@ -83,7 +83,6 @@ CODES = [
 _OF_AIOHTTP: Mapping[int, tuple[str, str]] = {
     404: ("NOT_FOUND", "There is nothing at this address"),
     405: ("METHOD_NOT_ALLOWED", "This address does not answer to this method"),
-    413: ("PAYLOAD_TOO_LARGE", "The body is too large"),
     415: ("UNSUPPORTED_MEDIA_TYPE", "The body must be application/json in UTF-8, not compressed"),
 }
 
@@ -103,6 +102,14 @@ class Refusal:
     why: str | None = None
 
 
+class BodyTooLarge(web.HTTPRequestEntityTooLarge):
+    """A body of more than `limit` bytes: aiohttp's own does not keep how many there may be."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(limit)
+
+
 UNEXPECTED = Refusal(
     status=500,
     code="INTERNAL_ERROR",
@@ -118,6 +125,10 @@ def refusal(error: Exception) -> Refusal:
     """Say what to tell the caller; `UNEXPECTED` is for what nobody foresaw."""
     if isinstance(error, errors.DomainError) and type(error) in TABLE:
         return _of_domain(error)
+    if isinstance(error, BodyTooLarge):
+        status, code = PAYLOAD_TOO_LARGE
+        message = f"The body is too large: at most {error.limit} bytes are taken"
+        return Refusal(status=status, code=code, message=message)
     if isinstance(error, web.HTTPException):
         return _of_aiohttp(error)
     if isinstance(error, TimeoutError):

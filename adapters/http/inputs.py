@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
+from adapters.http.errors import BodyTooLarge
 from adapters.http.fields import Request, fields_of, read_fields
 from adapters.http.requests import Nothing
 from adapters.http.strict_json import read_json
@@ -136,13 +137,13 @@ async def read_body(type: type[Request], request: web.Request, *, optional: bool
 
     Raises:
         HTTPUnsupportedMediaType: not JSON in UTF-8.
-        HTTPRequestEntityTooLarge: larger than the application's limit.
+        BodyTooLarge: larger than the application's limit.
         InvalidInput: names each field that is unknown, missing or ill-formed.
 
     """
     length = request.content_length or 0
     if length > request.client_max_size:
-        raise web.HTTPRequestEntityTooLarge(request.client_max_size, length)
+        raise BodyTooLarge(request.client_max_size)
     if optional and not request.body_exists:
         return type()
     _check_media_type(request)
@@ -159,13 +160,15 @@ async def read_bytes(request: web.Request) -> bytes:
     """Read a body as it came.
 
     Raises:
-        HTTPRequestEntityTooLarge: larger than the application's limit.
+        BodyTooLarge: larger than the application's limit.
         InvalidInput: it drips in too slowly.
 
     """
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise BodyTooLarge(request.client_max_size) from None
     except TimeoutError:
         raise InvalidInput(("body", f"must arrive within {BODY_SECONDS:g} seconds")) from None
 

@@ -62,7 +62,7 @@ class Route:
 def routes_of(use_cases: UseCases, options: HttpOptions) -> list[Route]:
     """Give every route there is, in the order in which they are tried."""
     documentation = DocumentationHandlers(
-        lambda: describe(routes, use_cases.list_providers(), options.public_url)
+        lambda: describe(routes, use_cases.list_providers(), options.public_url, options.max_body)
     )
     routes = [
         *_api(use_cases, RateLimit(options.starts_per_minute)),

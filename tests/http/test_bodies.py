@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 URL = "/api/v1/connections"
 JSON = {"Content-Type": "application/json"}
+TOO_LARGE = {
+    "code": "PAYLOAD_TOO_LARGE",
+    "message": "The body is too large: at most 131072 bytes are taken",
+}
 MINIMAL: dict[str, Any] = {"name": "n", "provider": "stripe"}
 
 
@@ -101,7 +105,7 @@ async def test_a_body_whose_fields_are_all_at_their_longest_is_not_too_large(com
 
 async def test_a_larger_body_is_refused(company: Client) -> None:
     answer = await company.post(URL, data=b" " * (128 * 1024 + 1), headers=JSON)
-    assert (answer.status, (await answer.json())["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert (answer.status, (await answer.json())["error"]) == (413, TOO_LARGE)
 
 
 async def test_a_larger_body_is_refused_in_chunks_too(company: Client) -> None:
@@ -110,7 +114,7 @@ async def test_a_larger_body_is_refused_in_chunks_too(company: Client) -> None:
             yield b" " * 8 * 1024
 
     answer = await company.post(URL, data=drip(), headers=JSON)
-    assert (answer.status, (await answer.json())["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert (answer.status, (await answer.json())["error"]) == (413, TOO_LARGE)
 
 
 async def test_a_body_that_is_announced_as_huge_is_refused_before_it_comes(client: Client) -> None:

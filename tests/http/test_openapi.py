@@ -39,8 +39,9 @@ REQUESTS: dict[str, type[Struct]] = {
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """The document of a deployment with the built-in providers, as a client reads it."""
-    routes = routes_of(FakeUseCases().all(), HttpOptions(nango_public_url="https://nango.example"))
-    described = describe(routes, load_catalogue(None).all(), "https://connections.example")
+    options = HttpOptions(nango_public_url="https://nango.example", public_url="https://connections.example")
+    routes = routes_of(FakeUseCases().all(), options)
+    described = describe(routes, load_catalogue(None).all(), options.public_url, options.max_body)
     read: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))
     return read
 

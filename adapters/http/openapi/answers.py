@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from adapters.http.answers import envelope as in_envelope
-from adapters.http.errors import UNEXPECTED, UNREADABLE, refusal
+from adapters.http.errors import UNEXPECTED, UNREADABLE, BodyTooLarge, refusal
 from adapters.http.schemas import Refused
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ COMPONENT_HEADERS: Schema = {
 _HTML: Schema = {"schema": {"type": "string"}}
 
 
-def answers_of(route: Route, schemas: Mapping[Any, Schema]) -> Schema:
+def answers_of(route: Route, schemas: Mapping[Any, Schema], max_body: int) -> Schema:
     """Describe every answer that a route can give, by status."""
     described = {str(status): _answer(answer, schemas) for status, answer in route.operation.answers.items()}
     refusals: dict[int, list[Refusal]] = {}
-    for told in _refusals(route):
+    for told in _refusals(route, max_body):
         refusals.setdefault(told.status, []).append(told)
     for status in sorted(refusals):
         described[str(status)] = _refused(refusals[status], html=route.operation.html)
@@ -66,10 +66,10 @@ def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
     return {**described, "content": content} if content else described
 
 
-def _refusals(route: Route) -> list[Refusal]:
+def _refusals(route: Route, max_body: int) -> list[Refusal]:
     found = [refusal(error) for error in route.refusals]
     if route.operation.body is not None:
-        found.append(refusal(web.HTTPRequestEntityTooLarge(1, 2)))
+        found.append(refusal(BodyTooLarge(max_body)))
         if route.operation.body is not dict:
             found.append(refusal(web.HTTPUnsupportedMediaType()))
     return [*found, UNREADABLE, UNEXPECTED]

@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
     Schema = dict[str, Any]
 
-_BODY_LIMIT = "At most 128 KiB of JSON in UTF-8; no key twice, no NUL, no number beyond ±2^53."
+_BODY_LIMIT = "At most {} bytes of JSON in UTF-8; no key twice, no NUL, no number beyond ±2^53."
 
 
-def describe(routes: Sequence[Route], providers: Sequence[Provider], public_url: str) -> dict[str, Any]:
-    """Make the document."""
+def describe(
+    routes: Sequence[Route], providers: Sequence[Provider], public_url: str, max_body: int
+) -> dict[str, Any]:
+    """Make the document; `max_body` in bytes."""
     schemas, components = schemas_of([route.operation for route in routes])
     created = new_connection(components["NewConnection"], providers)
     components = {**_ANY_JSON, **components, **created}
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda route: list(CHAPTERS).index(route.operation.tag)):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, providers)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
+            route, schemas, providers, max_body
+        )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Connections", "version": version("connections"), "description": INTRODUCTION},
@@ -84,7 +88,9 @@ _ANY_JSON: Mapping[str, Schema] = {
 """Only an object contains itself: generators of clients drop every call whose body has an array that does."""
 
 
-def _operation(route: Route, schemas: Mapping[Any, Schema], providers: Sequence[Provider]) -> dict[str, Any]:
+def _operation(
+    route: Route, schemas: Mapping[Any, Schema], providers: Sequence[Provider], max_body: int
+) -> dict[str, Any]:
     operation = route.operation
     described: dict[str, Any] = {
         "operationId": operation.id,
@@ -98,10 +104,10 @@ def _operation(route: Route, schemas: Mapping[Any, Schema], providers: Sequence[
             *(query_parameters(providers) if operation.open_query == "provider" else ()),
             *(_parameter(name, "header", schema) for name, schema in operation.headers.items()),
         ],
-        "responses": answers_of(route, schemas),
+        "responses": answers_of(route, schemas, max_body),
     }
     if operation.body is not None:
-        described["requestBody"] = _body(operation, schemas)
+        described["requestBody"] = _body(operation, schemas, max_body)
     return described
 
 
@@ -137,13 +143,13 @@ def _parameter(name: str, place: str, schema: Mapping[str, Any], *, required: bo
     return {**parameter, "schema": schema}
 
 
-def _body(operation: Operation, schemas: Mapping[Any, Schema]) -> Schema:
+def _body(operation: Operation, schemas: Mapping[Any, Schema], max_body: int) -> Schema:
     content: Schema = {"schema": schemas[operation.body]}
     examples = operation.body_examples or ({"Nothing": {}} if operation.body is Nothing else {})
     if examples:
         content["examples"] = {title: {"value": value} for title, value in examples.items()}
     return {
         "required": not operation.body_optional and operation.body not in (Nothing, dict),
-        "description": _BODY_LIMIT,
+        "description": _BODY_LIMIT.format(max_body),
         "content": {"application/json": content},
     }
