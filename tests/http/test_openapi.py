@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
@@ -23,10 +24,11 @@ from tests.http.fakes import FakeUseCases
 from tests.http.reference import ANSWERS, NEW_CONNECTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from aiohttp.web import Application
 
+    from domain.provider import Provider
     from tests.http.conftest import Client
 
 REQUESTS: dict[str, type[Struct]] = {
@@ -39,9 +41,13 @@ REQUESTS: dict[str, type[Struct]] = {
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     """The document of a deployment with the built-in providers, as a client reads it."""
+    return _document_of(load_catalogue(None).all())
+
+
+def _document_of(providers: Sequence[Provider]) -> dict[str, Any]:
     options = HttpOptions(nango_public_url="https://nango.example", public_url="https://connections.example")
     routes = routes_of(FakeUseCases().all(), options)
-    described = describe(routes, load_catalogue(None).all(), options.public_url, options.max_body)
+    described = describe(routes, providers, options.public_url, options.max_body)
     read: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(described))
     return read
 
@@ -168,8 +174,23 @@ def test_a_create_is_described_for_each_provider(
 def test_every_alternative_of_a_create_has_a_name_for_generators_of_clients(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     names = [way["$ref"].rpartition("/")[2] for way in schemas["NewConnection"]["anyOf"]]
-    assert {"NewConnectionByOAuth", "NewConnectionByOAuthNetsuite"} < set(names)
+    assert names == [
+        "NewConnectionByOAuth",
+        "NewConnectionByOAuthNetsuite",
+        "NewConnectionWithCredentialsNetsuite",
+        "NewConnectionWithCredentialsPandadoc",
+        "NewConnectionWithCredentialsStripe",
+    ]
     assert set(names) < set(schemas)
+
+
+def test_no_name_changes_with_another_provider(document: dict[str, Any]) -> None:
+    """Generators of clients make classes of titles and names, which callers import."""
+    builtin = load_catalogue(None).all()
+    more = [attrs.evolve(provider, key=f"a-{provider.key}") for provider in builtin]
+    richer = _document_of([*more, *builtin])["components"]["schemas"]
+    assert set(document["components"]["schemas"]) < set(richer)
+    assert [schema["title"] for schema in richer.values() if "title" in schema] == []
 
 
 def test_no_array_contains_itself_which_generators_of_clients_cannot_follow(document: dict[str, Any]) -> None:

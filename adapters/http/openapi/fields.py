@@ -29,7 +29,9 @@ def fields(schema: Schema, components: Mapping[str, Schema], depth: int = 0) -> 
             for name, field in shape.get("properties", {}).items()
         ]
         if rows and len(ways) > 1:
-            described.append(tag("details", tag("summary", shape.get("title", "Or")), tag("dl", *rows)))
+            # Of an envelope only what is in it is worth telling.
+            inside = resolved(shape["properties"].get("data", shape), components)
+            described.append(tag("details", tag("summary", inside["description"]), tag("dl", *rows)))
         elif rows:
             described.append(tag("dl", *rows))
     return join(*described)

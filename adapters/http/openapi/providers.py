@@ -47,19 +47,23 @@ def query_parameters(providers: Sequence[Provider]) -> list[Schema]:
 
 
 def new_connection(base: Schema, providers: Sequence[Provider]) -> dict[str, Schema]:
-    """Say what a create needs for each provider: one alternative for all that need the same.
+    """Say what a create needs for each provider: one alternative for all that need nothing, else its own.
 
-    Each is a component: generators of clients lose alternatives that have no name.
+    Each is a component: generators of clients lose alternatives that have no name. They make classes of the
+    names, so that no name may change with the other providers.
     """
-    ways: list[tuple[Sequence[Parameter], Sequence[str], list[str]]] = []
+    easy = [provider.key for provider in providers if provider.oauth and not provider.oauth.parameters]
+    named = {"NewConnectionByOAuth": _way(base, (), (), easy)} if easy else {}
     for provider in providers:
-        if provider.oauth:
-            _add(ways, provider.oauth.parameters, (), provider.key)
+        name, key = provider.key.capitalize(), [provider.key]
+        if provider.oauth and provider.oauth.parameters:
+            named[f"NewConnectionByOAuth{name}"] = _way(base, provider.oauth.parameters, (), key)
         if provider.api_key:
-            _add(ways, provider.api_key.parameters, provider.api_key.fields, provider.key)
-    if not ways:
+            named[f"NewConnectionWithCredentials{name}"] = _way(
+                base, provider.api_key.parameters, provider.api_key.fields, key
+            )
+    if not named:
         return {"NewConnection": base}
-    named = {_name(*way): _way(base, *way) for way in ways}
     return {
         "NewConnection": {
             "description": base["description"],
@@ -68,26 +72,6 @@ def new_connection(base: Schema, providers: Sequence[Provider]) -> dict[str, Sch
         },
         **named,
     }
-
-
-def _add(
-    ways: list[tuple[Sequence[Parameter], Sequence[str], list[str]]],
-    parameters: Sequence[Parameter],
-    fields: Sequence[str],
-    key: str,
-) -> None:
-    for same_parameters, same_fields, keys in ways:
-        if (same_parameters, same_fields) == (parameters, fields):
-            keys.append(key)
-            return
-    ways.append((parameters, fields, [key]))
-
-
-def _name(parameters: Sequence[Parameter], fields: Sequence[str], keys: Sequence[str]) -> str:
-    if not parameters and not fields:
-        return "NewConnectionByOAuth"
-    way = "WithCredentials" if fields else "ByOAuth"
-    return f"NewConnection{way}{''.join(key.capitalize() for key in keys)}"
 
 
 def _way(base: Schema, parameters: Sequence[Parameter], fields: Sequence[str], keys: Sequence[str]) -> Schema:
@@ -111,8 +95,8 @@ def _way(base: Schema, parameters: Sequence[Parameter], fields: Sequence[str], k
         required.append("credentials")
     else:
         del properties["credentials"]
-    title = f"{'With credentials' if fields else 'By OAuth'}: {', '.join(keys)}"
-    return {**base, "title": title, "properties": properties, "required": required}
+    description = f"{'With credentials' if fields else 'By OAuth'}: {', '.join(keys)}."
+    return {**base, "description": description, "properties": properties, "required": required}
 
 
 def _object(base: Schema, properties: Schema, required: Sequence[str]) -> Schema:
