@@ -117,7 +117,9 @@ class ReportAuthorization:
             else:
                 if wanted in named or wanted.origin in self._redirect_origins:
                     return wanted
-        return named[-1] if named else None
+        # The newest is the one that ended; one that never began (no mode) has sent nobody anywhere.
+        begun = [attempt.redirect_url for attempt in attempts if attempt.mode is not None]
+        return begun[-1] if begun else None
 
 
 def _outcome(connection: Connection, error: str | None) -> Literal["succeeded", "failed", "pending"]:

@@ -17,6 +17,7 @@ EVIL = "https://evil.example/phish"
 async def _with_session(world: World, *, redirect: str | None = APP) -> str:
     """A pending connection for which a front end runs Nango's SDK."""
     created = await world.create()
+    await world.later(seconds=1)
     await world.open_session(created.connection_id, redirect=redirect)
     return created.connection_id
 
@@ -223,3 +224,29 @@ async def test_a_redirect_to_an_allowed_origin_is_followed(world: World) -> None
 async def test_where_nobody_named_a_redirect_there_is_none(world: World) -> None:
     connection_id = await _with_session(world, redirect=None)
     assert await _target(world, connection_id, EVIL) is None
+
+
+async def test_an_older_attempt_s_redirect_is_not_inherited(world: World) -> None:
+    await world.deny((await world.auth_url(redirect="https://else.example/old")).url)
+    await world.later(seconds=1)
+    started = await world.auth_url()
+    await world.come_back(started.url)
+    assert await _target(world, started.connection_id, None) is None
+
+
+async def test_an_older_attempt_s_redirect_is_followed_where_it_is_asked_for(world: World) -> None:
+    await world.deny((await world.auth_url(redirect="https://else.example/old")).url)
+    await world.later(seconds=1)
+    started = await world.auth_url(redirect="https://else.example/new")
+    assert (
+        await _target(world, started.connection_id, "https://else.example/old") == "https://else.example/old"
+    )
+
+
+async def test_an_attempt_that_never_began_changes_nobodys_way(world: World) -> None:
+    started = await world.auth_url(redirect="https://else.example/back")
+    await world.later(seconds=1)
+    world.gateway.fail_with(GatewayUnavailable(), ["open_session"])
+    with pytest.raises(GatewayUnavailable):
+        await world.auth_url()
+    assert await _target(world, started.connection_id, None) == "https://else.example/back"
