@@ -129,9 +129,22 @@ class AuthorizationFailed(DomainError):
 
     code = "authorization_failed"
 
-    def __init__(self, error: str) -> None:
+    def __init__(self, error: str, meaning: str = "") -> None:
         self.error = error
-        super().__init__(f"Authorization failed: {error}")
+        super().__init__(". ".join(filter(None, (f"Authorization failed: {error}", meaning))))
+
+
+class AuthorizationSuperseded(AuthorizationFailed):
+    """The link that a person followed to its end does not count any more; `meaning` is for that person."""
+
+    code = "authorization_superseded"
+    meaning: ClassVar[str] = (
+        "This link is not in use any more: another one was used first, or the connection was disconnected "
+        "or deleted. Look at the connection in your application."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("superseded", self.meaning)
 
 
 class CredentialsRefused(DomainError):

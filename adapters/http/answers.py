@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 
 from adapters.http import pages
 from adapters.http.schemas import Failure, PageMeta, Problem, Refused, Success, SuccessPage
+from domain.errors import AuthorizationSuperseded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +67,11 @@ def envelope(refusal: Refusal) -> Refused:
 def refused_page(refusal: Refusal, request_id: str) -> web.Response:
     """Tell a person that it was not done, and why."""
     headers = {**pages.HEADERS, **refusal.headers}
-    return web.Response(
-        body=pages.refused(refusal.message, request_id), status=refusal.status, headers=headers
-    )
+    if refusal.reason == AuthorizationSuperseded.code:
+        body = pages.overtaken(AuthorizationSuperseded.meaning, request_id)
+    else:
+        body = pages.refused(refusal.message, request_id)
+    return web.Response(body=body, status=refusal.status, headers=headers)
 
 
 def page(body: bytes, *, status: int = 200, headers: Mapping[str, str] = pages.HEADERS) -> web.Response:

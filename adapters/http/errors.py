@@ -38,6 +38,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.RefreshNotPossible: BAD_REQUEST,
     errors.RefreshRefused: INTERNAL_ERROR,
     errors.AuthorizationFailed: BAD_REQUEST,
+    errors.AuthorizationSuperseded: BAD_REQUEST,
     errors.CredentialsRefused: BAD_REQUEST,
     errors.TooManyAttempts: TOO_MANY_REQUESTS,
     errors.TooManyRequests: TOO_MANY_REQUESTS,

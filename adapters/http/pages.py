@@ -20,7 +20,7 @@ main{width:100%;max-width:27rem;padding:2rem 1.75rem;text-align:center;backgroun
 border:1px solid var(--line);border-radius:1rem}
 .mark{width:3rem;height:3rem;margin:0 auto 1rem;border:3px solid;border-radius:50%;font-size:1.4rem;
 font-weight:700;line-height:2.6rem}
-.good{color:var(--good)}.bad{color:var(--bad)}
+.good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--dim)}
 .wait{color:var(--line);border-top-color:var(--wait);animation:turn 1s linear infinite}
 @keyframes turn{to{transform:rotate(1turn)}}
 @media(prefers-reduced-motion:reduce){.wait{animation:none}}
@@ -59,7 +59,8 @@ class _Mark:
     sign: str = ""
 
 
-_GOOD, _BAD, _WAIT = _Mark("good", "\N{CHECK MARK}"), _Mark("bad", "!"), _Mark("wait")
+_GOOD, _BAD, _NOTE = _Mark("good", "\N{CHECK MARK}"), _Mark("bad", "!"), _Mark("note", "i")
+_WAIT = _Mark("wait")
 
 
 def connected() -> bytes:
@@ -76,6 +77,11 @@ def waiting() -> bytes:
 def refused(message: str, request_id: str) -> bytes:
     """Say that it did not work."""
     return _page(_BAD, "Not connected", message, note=f"Request id: {request_id}")
+
+
+def overtaken(meaning: str, request_id: str) -> bytes:
+    """Say that this did not count; the connection may well be active."""
+    return _page(_NOTE, "Not needed any more", meaning, note=f"Request id: {request_id}")
 
 
 def _page(mark: _Mark, title: str, text: str, *, note: str = "", head: str = "") -> bytes:

@@ -177,6 +177,7 @@ ERRORS = [
     errors.RefreshNotPossible("Connection uses an API key"),
     errors.RefreshRefused("Token expired"),
     errors.AuthorizationFailed("access_denied"),
+    errors.AuthorizationSuperseded(),
     errors.CredentialsRefused("Invalid API key provided"),
     errors.TooManyAttempts(60),
     errors.TooManyRequests(7),

@@ -134,6 +134,15 @@ async def test_a_user_who_denies_without_an_app_is_told_so(company: Company, pag
     await shoot(page, "denied")
 
 
+async def test_a_user_whose_second_tab_comes_too_late_is_told_so(company: Company, page: Page) -> None:
+    first, second = [(await company.auth_url("stripe", redirect_url=None)).data for _ in range(2)]
+    for started, told in ((first, "Connected"), (second, "Not needed any more")):
+        await page.goto(started["authUrl"])
+        await page.get_by_role("button", name="Authorize").click()
+        await expect(page.get_by_role("heading")).to_have_text(told)
+    await shoot(page, "overtaken")
+
+
 async def test_a_user_with_an_old_address_is_told_so(company: Company, page: Page) -> None:
     await page.goto(f"{company.base}/oauth/callback?code=x&state=cs_{'A' * 43}")
     await expect(page.get_by_role("heading")).to_have_text("Not connected")

@@ -28,6 +28,7 @@ APP = RedirectUrl.parse("https://app.example/done?tab=1#top")
 
 SUCCEEDED = AuthorizationResult(connection_id=ID, provider="stripe", outcome="succeeded")
 FAILED = attrs.evolve(SUCCEEDED, outcome="failed", error="access_denied")
+OVERTAKEN = attrs.evolve(FAILED, error="superseded")
 PENDING = attrs.evolve(SUCCEEDED, outcome="pending")
 
 
@@ -110,6 +111,40 @@ async def test_a_failure_goes_to_the_app_too(client: Client, fakes: FakeUseCases
         303,
         f"https://app.example/done?tab=1&error=access_denied&connectionId={ID}#top",
     )
+
+
+async def test_that_a_link_was_overtaken_is_told_to_the_app(client: Client, fakes: FakeUseCases) -> None:
+    fakes.complete_authorization.answer = attrs.evolve(OVERTAKEN, redirect_url=APP)
+    answer = await client.get(f"{RELAY}?state=cs_a", allow_redirects=False)
+    assert f"&error=superseded&connectionId={ID}" in answer.headers["Location"]
+
+
+MEANING = (
+    "This link is not in use any more: another one was used first, or the connection was disconnected or "
+    "deleted. Look at the connection in your application."
+)
+
+
+async def test_that_a_link_was_overtaken_is_explained_to_a_program(
+    client: Client, fakes: FakeUseCases
+) -> None:
+    fakes.complete_authorization.answer = OVERTAKEN
+    answer = await client.get(f"{RELAY}?state=cs_a")
+    assert (answer.status, (await answer.json())["error"]) == (
+        400,
+        {"code": "BAD_REQUEST", "message": f"Authorization failed: superseded. {MEANING}"},
+    )
+
+
+async def test_a_person_whose_link_was_overtaken_is_not_told_that_nothing_is_connected(
+    client: Client, fakes: FakeUseCases
+) -> None:
+    fakes.complete_authorization.answer = OVERTAKEN
+    answer = await client.get(f"{RELAY}?state=cs_a", headers={"Accept": "text/html"})
+    said = await answer.text()
+    assert (answer.status, MEANING in said) == (400, True)
+    assert "<h1>Not needed any more</h1>" in said
+    assert "superseded" not in said
 
 
 @pytest.mark.parametrize("error", ["<script>", "a b", "A", "x" * 65, "", None, "a\r\nb"])

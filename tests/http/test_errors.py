@@ -46,6 +46,7 @@ def test_the_table_covers_exactly_the_errors_of_the_domain() -> None:
         (errors.RefreshNotPossible("no"), 400, "BAD_REQUEST"),
         (errors.RefreshRefused("no"), 500, "INTERNAL_ERROR"),
         (errors.AuthorizationFailed("access_denied"), 400, "BAD_REQUEST"),
+        (errors.AuthorizationSuperseded(), 400, "BAD_REQUEST"),
         (errors.CredentialsRefused("no"), 400, "BAD_REQUEST"),
         (errors.TooManyAttempts(60), 429, "TOO_MANY_REQUESTS"),
         (errors.IdempotencyKeyReused(), 422, "UNPROCESSABLE_ENTITY"),

@@ -14,8 +14,8 @@ from adapters.http.answers import ok, page, redirect, wants_page
 from adapters.http.inputs import given, known_id, pairs, raw_query, read_open_query
 from adapters.http.requests import ReportQuery
 from adapters.http.schemas import CompletedAuthorization
-from domain.authorization import STATE_PREFIX, safe_error
-from domain.errors import AuthorizationFailed, InvalidInput
+from domain.authorization import STATE_PREFIX, Outcome, safe_error
+from domain.errors import AuthorizationFailed, AuthorizationSuperseded, InvalidInput
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -79,7 +79,7 @@ def _present(request: web.Request, result: AuthorizationResult) -> web.StreamRes
             told["provider"] = result.provider
         return redirect(_SEE_OTHER, result.redirect_url.with_result(told))
     if failed:
-        raise AuthorizationFailed(error)
+        raise AuthorizationSuperseded if error == Outcome.SUPERSEDED else AuthorizationFailed(error)
     if wants_page(request):
         return page(pages.connected())
     message = "OAuth authorization completed successfully"

@@ -26,6 +26,7 @@ from domain.errors import (
     ActiveConnectionExists,
     AuthorizationFailed,
     AuthorizationNotFound,
+    AuthorizationSuperseded,
     ConcurrentChange,
     ConnectionNotFound,
     CredentialsRefused,
@@ -201,6 +202,7 @@ REPORT = Operation(
     refusals=[
         ConnectionNotFound(),
         AuthorizationFailed("access_denied"),
+        AuthorizationSuperseded(),
         InvalidInput(("success", "must be true or false")),
         StoreUnavailable(),
     ],
@@ -227,6 +229,7 @@ RELAY = Operation(
     refusals=[
         AuthorizationNotFound(),
         AuthorizationFailed("access_denied"),
+        AuthorizationSuperseded(),
         InvalidInput(("state", "must be given once")),
         StoreUnavailable(),
     ],
