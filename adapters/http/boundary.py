@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from adapters.http import answers
 from adapters.http.errors import UNEXPECTED, Refusal, refusal
+from adapters.http.inputs import CONNECTION_ID
 from application.authenticate import Caller
 
 if TYPE_CHECKING:
@@ -105,8 +106,11 @@ def _route(request: web.Request) -> str:
 def _tell(request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None) -> None:
     tell = _log.error if status >= _SERVER_ERROR else _log.info
     caller = request.get(CALLER)
-    # Its key stands only where there is something to say: most lines are of what went well.
-    why = {"why": refused.why} if refused is not None and refused.why else {}
+    # Their keys stand only where there is something to say: most lines are of what went well.
+    more = {"why": refused.why} if refused is not None and refused.why else {}
+    connection_id = request.match_info.get("id")
+    if connection_id is not None and CONNECTION_ID.fullmatch(connection_id):
+        more["connection_id"] = connection_id
     tell(
         "request",
         company=caller and caller.company_id,
@@ -117,5 +121,5 @@ def _tell(request: web.Request, route: str, status: int, seconds: float, refused
         duration_ms=round(seconds * 1000, 2),
         error=refused and refused.code,
         reason=refused and refused.reason,
-        **why,
+        **more,
     )

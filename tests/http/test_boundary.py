@@ -100,7 +100,17 @@ async def test_a_request_is_told_in_one_line(company: Client, lines: list[Mutabl
         "status": 200,
         "error": None,
         "reason": None,
+        "connection_id": ID,
     }
+
+
+@pytest.mark.parametrize("id", ["canary", ID.upper(), f"{ID}%0acanary"])
+async def test_what_is_no_connection_s_id_is_not_told(
+    company: Client, lines: list[MutableMapping[str, Any]], id: str
+) -> None:
+    await company.get(f"/api/v1/connections/{id}")
+    assert ["connection_id" in line for line in lines] == [False]
+    assert "canary" not in str(lines)
 
 
 async def test_a_refusal_is_told_with_its_code(client: Client, lines: list[MutableMapping[str, Any]]) -> None:
