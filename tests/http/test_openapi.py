@@ -206,6 +206,12 @@ def test_auth_url_names_the_providers_parameters(document: dict[str, Any]) -> No
     )
 
 
+def test_that_a_list_takes_any_provider_is_told(document: dict[str, Any]) -> None:
+    described = document["paths"]["/api/v1/connections"]["get"]["parameters"]
+    (provider,) = [parameter for parameter in described if parameter["name"] == "provider"]
+    assert "one that has none gives an empty list" in provider["description"]
+
+
 def test_a_key_is_asked_for_where_one_is_needed(document: dict[str, Any]) -> None:
     scopes = {
         operation["operationId"]: [roles for scheme in operation["security"] for roles in scheme.values()]

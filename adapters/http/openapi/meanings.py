@@ -16,7 +16,10 @@ _PARAMETERS = "What the provider must be told first, such as NetSuite's accountI
 
 MEANINGS: Mapping[type[Struct], Mapping[str, str]] = {
     requests.ListQuery: {
-        "provider": "Only connections of this provider.",
+        "provider": (
+            "Only connections of this provider. Any key is taken, for connections outlive the providers that "
+            "a deployment removes: one that has none gives an empty list."
+        ),
         "status": "Only connections in this status.",
         "name": "Only connections whose name contains this, in any case.",
         "externalAccountId": "Only connections to this account.",
