@@ -153,3 +153,22 @@ async def test_create_makes_another_connection_beside_an_active_one(
 async def test_the_history_tells_the_journey(company: Company, browser: Browser) -> None:
     connection_id = await connect(company, browser)
     assert await company.events_of(connection_id) == ["created", "authorized", "account_identified"]
+
+
+async def test_what_is_wrong_with_a_create_leads_to_what_is_right(company: Company) -> None:
+    body: dict[str, object] = {"name": "Books", "provider": "netsuite"}
+    missing = await company.post("/connections", body)
+    assert missing.error["details"] == [
+        {"field": "parameters.accountId", "message": "is required: NetSuite account id"}
+    ]
+    ill_formed = await company.post("/connections", {**body, "parameters": {"accountId": 1234567}})
+    assert [problem["field"] for problem in ill_formed.error["details"]] == ["parameters.accountId"]
+    assert (
+        await company.post("/connections", {**body, "parameters": {"accountId": "1234567"}})
+    ).status == 201
+
+
+async def test_a_misspelt_parameter_of_auth_url_is_told_what_is_known(company: Company) -> None:
+    refused = await company.get("/connections/netsuite/auth-url?accountId=1&redirect_url=https://a.example")
+    known = "is not known here; known are redirectUrl, connectionName, accountId"
+    assert refused.error["details"] == [{"field": "redirect_url", "message": known}]
