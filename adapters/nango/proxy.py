@@ -38,8 +38,8 @@ _NO_CREDENTIALS = "Failed to get connection credentials: "
 def proxy_path(path: str) -> str:
     """Give the path under which the proxy takes a provider's path.
 
-    `${connectionConfig.x}` stays for Nango to fill in. Its braces travel as they are, since Nango looks for them
-    in the path as it was sent.
+    `${connectionConfig.x}` stays for Nango to fill in. Its braces travel as they are, since Nango looks for
+    them in the path as it was sent.
     """
     return "/proxy/" + quote(path.lstrip("/"), safe="/?&=$%:@!'()*+,;~{}")
 

@@ -1,8 +1,9 @@
 """The proxy: `ANY /proxy/{path}` calls the provider with a connection's credentials.
 
 Source: Nango 0.71.4, observed (recorded as proxy). The upstream's status and body pass through. The upstream
-is in this process (`adapters.sandbox.providers`). Not observed, but so in Nango's source (`allProxy.ts`): without
-credentials the status is that of the failed refresh, and placeholders are looked for in the path as it was sent.
+is in this process (`adapters.sandbox.providers`). Not observed, but so in Nango's source (`allProxy.ts`):
+without credentials the status is that of the failed refresh, and placeholders are looked for in the path as
+it was sent.
 Shaped after the neighbouring answers: a provider that cannot be reached (500 with the failed call).
 """
 

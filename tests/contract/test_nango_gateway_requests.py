@@ -115,7 +115,7 @@ async def test_requests_carry_the_key_and_json_and_follow_no_redirect(
 async def test_the_deadlines_of_a_call(gateway: NangoGateway, nango: aioresponses) -> None:
     answers(nango, "POST", "/connect/sessions", session_answer(), status=201)
     await open_session(gateway, None)
-    assert sent(nango)["timeout"] == aiohttp.ClientTimeout(total=4, sock_connect=1)
+    assert sent(nango)["timeout"] == aiohttp.ClientTimeout(total=4, connect=1)
 
 
 async def test_a_flow_presents_the_session_and_not_the_key(
@@ -145,7 +145,7 @@ async def test_a_relay_has_the_cookie_the_long_deadline_and_no_key(
     answers(nango, "GET", "/oauth/callback?code=c&state=s-1", "window.__nangoOAuthError = null")
     await gateway.relay_callback([("code", "c"), ("state", "s-1")], "oauth2-s-1=1")
     assert sent(nango)["headers"] == {"Cookie": "oauth2-s-1=1"}
-    assert sent(nango)["timeout"] == aiohttp.ClientTimeout(total=15, sock_connect=1)
+    assert sent(nango)["timeout"] == aiohttp.ClientTimeout(total=15, connect=1)
 
 
 async def test_grants_are_found_by_tags(gateway: NangoGateway, nango: aioresponses) -> None:
