@@ -107,7 +107,7 @@ class MemoryStore(Store):
         found = [connection for connection in mine[start:] if _fits(connection, wanted)]
         more = len(found) > limit
         items = [ConnectionSummary.of(connection) for connection in found[:limit]]
-        return Page(items=items, next_cursor=_cursor(found[limit - 1].id) if more else None)
+        return Page(items=items, has_more=more, next_cursor=_cursor(found[limit - 1].id) if more else None)
 
     async def events(
         self, company_id: str, connection_id: str | None, *, limit: int, cursor: str | None
@@ -122,7 +122,11 @@ class MemoryStore(Store):
         ]
         start = 1 + _place(cursor, [_name(event) for event in mine])
         items = mine[start : start + limit]
-        return Page(items=items, next_cursor=_cursor(_name(items[-1])) if items else None)
+        return Page(
+            items=items,
+            has_more=len(mine) > start + limit,
+            next_cursor=_cursor(_name(items[-1])) if items else None,
+        )
 
     async def take_due_attempts(self, *, limit: int, lease: timedelta) -> Sequence[Attempt]:
         """See the port."""

@@ -19,6 +19,10 @@ from application.ports import Page
 from domain.errors import ConnectionNotFound, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
     from adapters.postgres.pool import Session
     from domain.events import Event
 
@@ -65,10 +69,10 @@ async def connection_events(
         after, of = _read(cursor)
         if of != connection_id:
             raise _not_ours()
-    rows = await session.rows(_OF_CONNECTION, company_id, connection_id, after, limit)
+    rows = await session.rows(_OF_CONNECTION, company_id, connection_id, after, limit + 1)
     if not rows and await session.row(_EXISTS, company_id, connection_id) is None:
         raise ConnectionNotFound
-    return _page([event_of(row) for row in rows])
+    return _page(rows, limit)
 
 
 async def company_events(session: Session, company_id: str, *, limit: int, cursor: str | None) -> Page[Event]:
@@ -79,20 +83,20 @@ async def company_events(session: Session, company_id: str, *, limit: int, curso
 
     """
     if cursor is None:
-        rows = await session.rows(_OF_COMPANY_FROM_THE_START, company_id, limit)
-        return _page([event_of(row) for row in rows])
+        rows = await session.rows(_OF_COMPANY_FROM_THE_START, company_id, limit + 1)
+        return _page(rows, limit)
     version, connection_id = _read(cursor)
-    rows = await session.rows(_OF_COMPANY, company_id, connection_id, version, limit)
+    rows = await session.rows(_OF_COMPANY, company_id, connection_id, version, limit + 1)
     if not rows and await session.row(_IS_EVENT, company_id, connection_id, version) is None:
         raise _not_ours()
-    return _page([event_of(row) for row in rows])
+    return _page(rows, limit)
 
 
-def _page(items: list[Event]) -> Page[Event]:
-    if not items:
-        return Page(items=items)
-    name = f"{items[-1].version}.{items[-1].connection_id}"
-    return Page(items=items, next_cursor=_encode(name))
+def _page(rows: Sequence[asyncpg.Record], limit: int) -> Page[Event]:
+    # One more than wanted tells whether there is more.
+    items = [event_of(row) for row in rows[:limit]]
+    cursor = _encode(f"{items[-1].version}.{items[-1].connection_id}") if items else None
+    return Page(items=items, has_more=len(rows) > limit, next_cursor=cursor)
 
 
 def _read(cursor: str) -> tuple[int, str]:

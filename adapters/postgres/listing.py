@@ -39,7 +39,8 @@ async def list_connections(
     sql, args = _statement(company_id, wanted, limit, cursor)
     rows = await session.rows(sql, *args)
     items = [summary_of(row) for row in rows[:limit]]
-    return Page(items=items, next_cursor=_cursor_after(items[-1]) if len(rows) > limit else None)
+    more = len(rows) > limit
+    return Page(items=items, has_more=more, next_cursor=_cursor_after(items[-1]) if more else None)
 
 
 def _statement(

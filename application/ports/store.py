@@ -34,9 +34,10 @@ Item = TypeVar("Item")
 
 @frozen(kw_only=True)
 class Page(Generic[Item]):
-    """A stretch of a list and where it goes on."""
+    """A stretch of a list, whether there is more of it now, and where it goes on."""
 
     items: Sequence[Item]
+    has_more: bool
     next_cursor: str | None = None
 
 
@@ -133,8 +134,8 @@ class Store(Protocol):
     ) -> Page[Event]:
         """Give the history of a connection (deleted ones too), or of the whole company, oldest first.
 
-        `next_cursor` is always set when there are items, so that a reader of the company's history can
-        come back for more.
+        `next_cursor` is always set when there are items, so that a reader can come back for what will have
+        happened by then; `has_more` says that there is more already.
 
         Raises:
             ConnectionNotFound: no such connection in this company.

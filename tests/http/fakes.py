@@ -160,7 +160,7 @@ class FakeUseCases:
     )
     get_connection: FakeFind = field(factory=FakeFind)
     list_connections: Fake[Page[Connection]] = field(
-        factory=lambda: Fake(Page[Connection](items=[STRIPE, HUBSPOT]))
+        factory=lambda: Fake(Page[Connection](items=[STRIPE, HUBSPOT], has_more=False))
     )
     update_connection: Fake[Connection] = field(factory=lambda: Fake(STRIPE))
     delete_connection: Fake[None] = field(factory=lambda: Fake[None](None))
@@ -169,7 +169,7 @@ class FakeUseCases:
     verify_connection: Fake[Verification] = field(
         factory=lambda: Fake(Verification(connection=STRIPE, healthy=True, error=None, checked_at=NOON))
     )
-    list_events: Fake[Page[Event]] = field(factory=lambda: Fake(Page["Event"](items=[])))
+    list_events: Fake[Page[Event]] = field(factory=lambda: Fake(Page["Event"](items=[], has_more=False)))
     receive_webhook: Fake[None] = field(factory=lambda: Fake[None](None))
     check_readiness: Fake[None] = field(factory=lambda: Fake[None](None))
 

@@ -128,7 +128,7 @@ async def test_metadata_may_be_emptied(company: Client, fakes: FakeUseCases) -> 
 async def test_the_history_of_a_connection_keeps_our_own_fields_to_itself(
     company: Client, fakes: FakeUseCases
 ) -> None:
-    fakes.list_events.answer = Page(items=[EVENT], next_cursor="c1")
+    fakes.list_events.answer = Page(items=[EVENT], has_more=False, next_cursor="c1")
     answer = await company.get(f"{ONE}/events?limit=2")
     assert await answer.json() == {
         "success": True,
@@ -140,10 +140,13 @@ async def test_the_history_of_a_connection_keeps_our_own_fields_to_itself(
     ]
 
 
-async def test_a_full_page_of_history_promises_more(company: Client, fakes: FakeUseCases) -> None:
-    fakes.list_events.answer = Page(items=[EVENT], next_cursor="c1")
+@pytest.mark.parametrize("more", [True, False])
+async def test_a_full_page_of_history_says_whether_there_is_more(
+    company: Client, fakes: FakeUseCases, *, more: bool
+) -> None:
+    fakes.list_events.answer = Page(items=[EVENT], has_more=more, next_cursor="c1")
     answer = await company.get("/api/v1/events?limit=1")
-    assert (await answer.json())["meta"] == {"hasMore": True, "nextCursor": "c1"}
+    assert (await answer.json())["meta"] == {"hasMore": more, "nextCursor": "c1"}
 
 
 async def test_an_empty_page_of_history_keeps_the_reader_s_place(

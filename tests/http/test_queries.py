@@ -87,7 +87,7 @@ async def test_a_list_wants_fifty_of_everything(company: Client, fakes: FakeUseC
 
 
 async def test_a_list_with_more_says_where_it_goes_on(company: Client, fakes: FakeUseCases) -> None:
-    fakes.list_connections.answer = Page(items=[STRIPE], next_cursor="next")
+    fakes.list_connections.answer = Page(items=[STRIPE], has_more=True, next_cursor="next")
     assert (await (await company.get(LIST)).json())["meta"] == {"hasMore": True, "nextCursor": "next"}
 
 

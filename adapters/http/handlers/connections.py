@@ -40,7 +40,7 @@ class ConnectionHandlers:
             company_id=caller.company_id, wanted=wanted, limit=query.limit, cursor=given(query.cursor)
         )
         items = present.summaries(page.items)
-        return ok_page(items, has_more=page.next_cursor is not None, next_cursor=page.next_cursor)
+        return ok_page(items, has_more=page.has_more, next_cursor=page.next_cursor)
 
     async def get(self, request: web.Request, caller: Caller) -> web.Response:
         """Answer "Get connection"."""
@@ -121,9 +121,9 @@ class ConnectionHandlers:
             )
         except InvalidInput as problem:  # the core calls it a cursor, the caller calls it `after`
             raise InvalidInput(*(("after", message) for _, message in problem.details)) from None
-        # There is always a cursor to come back with: history grows. A full page is taken for a sign of more.
+        # There is always a cursor to come back with: history grows.
         return ok_page(
             [present.event(fact) for fact in page.items],
-            has_more=len(page.items) == query.limit,
+            has_more=page.has_more,
             next_cursor=page.next_cursor or after,
         )

@@ -92,6 +92,30 @@ class HistoryRules(StoreRules):
 
         assert told == [(first.id, 1), (second.id, 1), (second.id, 2), (first.id, 2)]
 
+    @pytest.mark.parametrize(("limit", "more"), [(1, True), (2, False), (3, False)])
+    async def test_a_history_says_whether_there_is_more(
+        self, store: Store, limit: int, *, more: bool
+    ) -> None:
+        connection = await authorized(store)
+
+        page = await store.events(ACME, connection.id, limit=limit, cursor=None)
+
+        assert page.has_more is more
+
+    @pytest.mark.parametrize("begun", [True, False], ids=["after a cursor", "from the start"])
+    @pytest.mark.parametrize(("left", "more"), [(2, True), (1, False), (0, False)])
+    async def test_the_feed_says_whether_there_is_more(
+        self, store: Store, left: int, *, more: bool, begun: bool
+    ) -> None:
+        await born(store)
+        cursor = (await store.events(ACME, None, limit=1, cursor=None)).next_cursor if begun else None
+        for _ in range(left if begun else left - 1):
+            await born(store)
+
+        page = await store.events(ACME, None, limit=1, cursor=cursor)
+
+        assert page.has_more is more
+
     async def test_a_reader_of_the_feed_can_come_back_for_more(self, store: Store) -> None:
         await born(store)
         page = await store.events(ACME, None, limit=10, cursor=None)
@@ -114,6 +138,16 @@ class HistoryRules(StoreRules):
         with pytest.raises(InvalidInput):
             await store.events(ACME, None, limit=10, cursor=cursor)
 
+    @pytest.mark.parametrize("of_one", [True, False])
+    async def test_a_cursor_of_the_connections_is_refused(self, store: Store, of_one: bool) -> None:
+        await born(store)
+        connection = await born(store)
+        listed = await store.list(ACME, ConnectionFilter(), limit=1, cursor=None)
+        assert listed.next_cursor is not None
+
+        with pytest.raises(InvalidInput):
+            await store.events(ACME, connection.id if of_one else None, limit=1, cursor=listed.next_cursor)
+
     async def test_a_cursor_of_another_connection_is_refused(self, store: Store) -> None:
         first, second = await born(store), await born(store)
         cursor = (await store.events(ACME, first.id, limit=1, cursor=None)).next_cursor
@@ -128,13 +162,3 @@ class HistoryRules(StoreRules):
 
         with pytest.raises(InvalidInput):
             await store.events(ACME, None, limit=1, cursor=cursor)
-    @pytest.mark.parametrize("of_one", [True, False])
-    async def test_a_cursor_of_the_connections_is_refused(self, store: Store, of_one: bool) -> None:
-        await born(store)
-        connection = await born(store)
-        listed = await store.list(ACME, ConnectionFilter(), limit=1, cursor=None)
-        assert listed.next_cursor is not None
-
-        with pytest.raises(InvalidInput):
-            await store.events(ACME, connection.id if of_one else None, limit=1, cursor=listed.next_cursor)
-
