@@ -1,26 +1,11 @@
-r"""The switches over HTTP, under `/sandbox/control`. JSON in, JSON out, no key: never expose a sandbox.
+"""The switches over HTTP, under `/sandbox/control`. JSON in, JSON out, no key: never expose a sandbox.
 
-| call | does |
-|---|---|
-| `GET /sandbox/control` | settings (without the keys), fault kinds, actions |
-| `PATCH /sandbox/control/settings` | change any of SETTINGS, e.g. `{"webhook_url": …, "webhook_key": …, "webhook_on_creation": true, "callback_url": …, "rate_limit": 200}`; for this process only |
-| `GET /sandbox/control/faults` | `{"faults": […]}` |
-| `POST /sandbox/control/faults` | switch a fault on: `{"target": "nango" \| "provider_api" \| "token_endpoint", "kind"?, "delay"?, "operation"?, "integration"?, "connection_id"?, "after"?, "times"?}` → 201 with its id; see `adapters.sandbox.faults` |
-| `DELETE /sandbox/control/faults`, `…/faults/{id}` | switch all, or one, off |
-| `GET /sandbox/control/connections` | every connection, deleted ones too: `{"connections": [{"id", "connection_id", "integration", "tags", "end_user", "connection_config", "metadata", "deleted", "errors", "account", "created_at"}]}`; secrets are left out |
-| `POST /sandbox/control/connections/{connection_id}/{action}` | one of ACTIONS, 404 where there is no such connection |
-| `GET /sandbox/control/calls?operation&connection_id` | `{"counts": {operation: n}, "calls": [{"operation", "status", "at", "integration", "connection_id"}]}`; counts are of all operations |
-| `DELETE /sandbox/control/calls` | start counting anew |
-| `POST /sandbox/control/integrations` | declare one more: `{"unique_key", "auth_mode"?, …}` (see `model.Integration`) |
-
-Operations in the log: create_connect_session, create_reconnect_session, start_oauth, finish_oauth,
-list_connections, get_connection, refresh_connection (a GET with force_refresh), import_connection,
-patch_connection, delete_connection, proxy, list_integrations, get_integration, health, ready; and what
-happens behind them: token_exchange, token_refresh, provider_api, webhook.
-"""  # noqa: E501 - tables do not wrap
+CALLS has every call, and `GET /sandbox/control` shows it to whoever runs a sandbox.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -33,9 +18,11 @@ from adapters.sandbox.model import Integration
 from adapters.sandbox.sandbox import SANDBOX, Sandbox, bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from adapters.sandbox.model import Connection
+
+PREFIX = "/sandbox/control"
 
 SETTINGS = (
     "callback_url",
@@ -60,15 +47,20 @@ ACTIONS: dict[str, Callable[[Sandbox, str], None]] = {
     "forget": Sandbox.forget,
 }
 
+BEHIND = ("refresh_connection", "token_exchange", "token_refresh", "provider_api", "webhook")
+"""Operations without a route of their own: a GET with force_refresh, and what happens behind Nango's back."""
+
 
 async def overview(request: web.Request) -> web.Response:
-    """Say what can be switched."""
+    """Say what can be switched, and how: for people, so a line for each."""
     shown = {
+        "calls": [f"{method} {PREFIX}{path} {how}" for method, path, _, how in CALLS],
+        "actions": {name: action.__doc__ for name, action in ACTIONS.items()},
+        "faults": {target: ", ".join(kinds) for target, kinds in KINDS.items()},
+        "operations": ", ".join([*request.app.router.named_resources(), *BEHIND]),
         "settings": _settings(request.app[SANDBOX]),
-        "faults": {target: list(kinds) for target, kinds in KINDS.items()},
-        "actions": list(ACTIONS),
     }
-    return web.json_response(shown)
+    return web.Response(text=json.dumps(shown, indent=2) + "\n", content_type="application/json")
 
 
 async def change_settings(request: web.Request) -> web.Response:
@@ -155,6 +147,46 @@ async def control_errors(request: web.Request, handler: Callable[[web.Request], 
     except NangoError as error:
         return web.json_response(error.body, status=error.status)
     return response
+
+
+CALLS: tuple[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]], str], ...] = (
+    ("GET", "", overview, "shows this"),
+    (
+        "PATCH",
+        "/settings",
+        change_settings,
+        '{"rate_limit": 200} changes settings, for this process: see settings',
+    ),
+    ("GET", "/faults", list_faults, "lists the faults that are switched on"),
+    (
+        "POST",
+        "/faults",
+        add_fault,
+        (
+            '{"target": "token_endpoint", "kind": "invalid_grant"} switches a fault on: see faults for what'
+            ' there is; "delay": 2 (seconds), "times": 1, "operation", "integration", "connection_id"'
+            ' (Nango\'s) say when, "after": true that Nango does as it was told before it fails'
+        ),
+    ),
+    ("DELETE", "/faults", remove_faults, "switches all faults off"),
+    ("DELETE", r"/faults/{fault_id:\d+}", remove_faults, "switches one off"),
+    ("GET", "/connections", all_connections, "lists every connection, deleted ones too, without secrets"),
+    (
+        "POST",
+        "/connections/{connection_id}/{action}",
+        act_on_connection,
+        "does it, without a body: see actions; the id is Nango's or that of Connections",
+    ),
+    ("GET", "/calls", list_calls, "counts and lists what was asked; ?operation= and ?connection_id= choose"),
+    ("DELETE", "/calls", reset_calls, "starts counting anew"),
+    (
+        "POST",
+        "/integrations",
+        add_integration,
+        '{"unique_key": "acme"} declares an integration, for this process',
+    ),
+)
+"""Every call: method, path, handler, and its body and meaning in a line."""
 
 
 def _settings(sandbox: Sandbox) -> dict[str, Any]:

@@ -141,15 +141,16 @@ class Sandbox:
         self.faults.clear()
 
     def find(self, connection_id: str) -> Connection:
-        """Give the connection with Nango's id, deleted or not.
+        """Give the connection with Nango's id, deleted or not, or the newest live one with the id as a tag.
 
         Raises:
             NangoError: 404.
 
         """
-        for each in self.connections.rows():
-            if each.connection_id == connection_id:
-                return each
+        named = [each for each in self.connections.rows() if each.connection_id == connection_id]
+        tagged = [each for each in self.live_connections() if connection_id == each.tags.get("connection")]
+        for each in named + tagged:
+            return each
         raise connection_not_found()
 
     def revoke(self, connection_id: str) -> None:

@@ -56,19 +56,6 @@ NANGO = (
     ("GET", "/health", environment.health, "health"),
     ("GET", "/ready", environment.ready, "ready"),
 )
-CONTROL = (
-    ("GET", "", control.overview),
-    ("PATCH", "/settings", control.change_settings),
-    ("GET", "/faults", control.list_faults),
-    ("POST", "/faults", control.add_fault),
-    ("DELETE", "/faults", control.remove_faults),
-    ("DELETE", r"/faults/{fault_id:\d+}", control.remove_faults),
-    ("GET", "/connections", control.all_connections),
-    ("POST", "/connections/{connection_id}/{action}", control.act_on_connection),
-    ("GET", "/calls", control.list_calls),
-    ("DELETE", "/calls", control.reset_calls),
-    ("POST", "/integrations", control.add_integration),
-)
 
 
 def create_sandbox(  # noqa: PLR0913 - one argument per thing that an environment of Nango has
@@ -116,8 +103,8 @@ def create_sandbox(  # noqa: PLR0913 - one argument per thing that an environmen
     app.router.add_get("/", landing.landing)
     app.router.add_get("/sandbox/{integration}/authorize", consent.show_consent)
     app.router.add_post("/sandbox/{integration}/authorize", consent.decide_consent)
-    for method, path, handler in CONTROL:
-        app.router.add_route(method, f"/sandbox/control{path}", handler)
+    for method, path, call, _ in control.CALLS:
+        app.router.add_route(method, f"{control.PREFIX}{path}", call)
     app.on_shutdown.append(_stop_waiting)
     app.cleanup_ctx.append(_lifetime)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -163,6 +164,43 @@ async def test_the_overview_keeps_the_keys_to_itself(client: Client) -> None:
     assert KEY not in await (await client.get(CONTROL)).text()
 
 
+async def test_every_call_of_the_overview_works_as_it_says(client: Client) -> None:
+    await switch(client, "/faults", {"target": "nango", "delay": 1, "operation": "delete_connection"})
+    told = (await (await client.get(CONTROL)).json())["calls"]
+    for line in told:
+        method, path, how = line.split(" ", 2)
+        for name, value in {r"fault_id:\d+": "1", "connection_id": REFRESHED, "action": "revoke"}.items():
+            path = path.replace(f"{{{name}}}", value)
+        body = json.JSONDecoder().raw_decode(how)[0] if how.startswith("{") else None
+
+        answer = await client.request(method, path, json=body)
+
+        # One fault cannot be switched off twice.
+        assert answer.status < 300 or path.endswith("/1"), line
+
+
+@pytest.mark.parametrize("told", ["revoke", "invalid_grant", "refresh_connection", "rate_limit"])
+async def test_the_overview_names_everything_that_a_call_takes(client: Client, told: str) -> None:
+    assert told in await (await client.get(CONTROL)).text()
+
+
+async def test_a_connection_can_be_named_by_the_id_that_its_tag_holds(client: Client) -> None:
+    await authorize(client, "oidc", tags={"connection": "conn_1"})
+
+    await switch(client, "/connections/conn_1/forget")
+
+    assert sandbox_of(client).connections.rows()[-1].deleted
+
+
+async def test_an_id_in_tags_means_the_one_that_is_there(client: Client) -> None:
+    for _ in range(2):
+        await authorize(client, "oidc", tags={"connection": "conn_1"})
+    before, now = sandbox_of(client).connections.rows()[-2:]
+    sandbox_of(client).forget(now.connection_id)
+
+    assert sandbox_of(client).find("conn_1") == before
+
+
 async def test_the_call_log_counts_by_operation(client: Client) -> None:
     await looking(client, REFRESHED, "fake", force_refresh="true")
 
@@ -205,6 +243,12 @@ async def test_the_landing_page_says_what_this_is(client: Client) -> None:
     page = await (await client.get("/")).text()
 
     assert ("This is a sandbox" in page, OIDC in page) == (True, True)
+
+
+async def test_the_landing_page_shows_the_id_that_a_tag_holds(client: Client) -> None:
+    await authorize(client, "oidc", tags={"connection": "conn_1"})
+
+    assert "<td>conn_1</td>" in await (await client.get("/")).text()
 
 
 async def test_the_landing_page_escapes_ids(client: Client) -> None:
