@@ -99,6 +99,8 @@ async def nango_blackholed(scene: Scene, *, seconds: float, relays: bool) -> str
         fine = answer.status == 503 and "Retry-After" in answer.headers
         # A user waits on a page; what can be done without Nango is done, and owed to Nango.
         fine |= name.startswith("callback") and answer.status in (202, 303)
+        # The worker may have found out before Nango was gone.
+        fine |= name == "callback of the reference" and answer.status == 200
         fine |= name.startswith(("delete", "disconnect", "rename", "webhook")) and answer.status == 200
         if not fine or spent > patience * scene.slack:
             wrong.append(f"{name}: {answer.status} after {spent:.1f} s: {answer.body[:120]!r}")
