@@ -100,12 +100,6 @@ async def current(connection: asyncpg.Connection[asyncpg.Record]) -> int:
     return revision
 
 
-async def pending(connection: asyncpg.Connection[asyncpg.Record]) -> Sequence[Migration]:
-    """Give what this code ships and the database has not seen."""
-    revision = await current(connection)
-    return [migration for migration in shipped() if migration.revision > revision]
-
-
 async def _apply_next(
     connection: asyncpg.Connection[asyncpg.Record], wanted: Sequence[Migration]
 ) -> Migration | None:
