@@ -44,8 +44,9 @@ class Event:
     """One fact of a connection's history.
 
     `version` is the connection's version after the fact; `actor` says who (`api_key:<prefix>`, `callback`,
-    `webhook`, `worker`); `reason` says why, in words a person can read; `changes` holds the new value of
-    every field that the fact changed, which is what a replay needs.
+    `worker`, or `authorization`, for what was learnt of the account after one); `reason` says why, in words
+    a person can read; `changes` holds the new value of every field that the fact changed, which is what a
+    replay needs.
     """
 
     company_id: str

@@ -32,6 +32,15 @@ When = Annotated[
 ]
 What = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventType]})]
 Account = Annotated[str, Meta(description="The account at the provider, as the provider calls it.")]
+Actor = Annotated[
+    str,
+    Meta(
+        description=(
+            "Who did it: `api_key:` and how the key begins, `callback` where the user came back, `worker` "
+            "for what the service does by itself, `authorization` for the account that one brought."
+        )
+    ),
+]
 Reason = Annotated[str, Meta(description="What is wrong, where the status is error or expired.")]
 Free = Annotated[Mapping[str, Any], Meta(description="What you gave, unchanged.")]
 Cursor = Annotated[str, Meta(description="Where to go on: give it back as it is.")]
@@ -181,7 +190,7 @@ class EventDetails(Struct, rename="camel"):
     version: int
     type: What
     at: When
-    actor: str
+    actor: Actor
     status_before: Status | None
     status: Status
     reason: str | None

@@ -212,6 +212,12 @@ def test_that_a_list_takes_any_provider_is_told(document: dict[str, Any]) -> Non
     assert "one that has none gives an empty list" in provider["description"]
 
 
+@pytest.mark.parametrize("actor", ["api_key:", "callback", "worker", "authorization"])
+def test_who_acts_in_a_history_is_told(document: dict[str, Any], actor: str) -> None:
+    fact = document["components"]["schemas"]["EventDetails"]["properties"]
+    assert f"`{actor}`" in fact["actor"]["description"]
+
+
 def test_a_key_is_asked_for_where_one_is_needed(document: dict[str, Any]) -> None:
     scopes = {
         operation["operationId"]: [roles for scheme in operation["security"] for roles in scheme.values()]
