@@ -28,7 +28,7 @@ class GetAuthUrl:
     """Address the company's OAuth connection for a provider; concurrent equal calls share one flow.
 
     An active one blocks; else a pending one is used again, else the most recently updated of the others
-    is authorized again, else a new one begins (design: "One connection for auth-url").
+    is authorized again, else a new one begins.
     """
 
     _store: Store

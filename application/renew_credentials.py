@@ -1,4 +1,4 @@
-"""Force new credentials, and write down what came of it (design: "Refresh")."""
+"""Force new credentials, and write down what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One piece of work for all who ask for it at the same time, within a process and across processes."""
+"""One piece of work for all who ask for it at the same time, within one process; see `flights` for more."""
 
 from __future__ import annotations
 

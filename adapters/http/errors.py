@@ -59,7 +59,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.GrantNotFound: BAD_GATEWAY,
     errors.CredentialsUnusable: BAD_GATEWAY,
 }
-"""Every error of the domain, by the reference's codes and design's "Errors"."""
+"""Every error of the domain, with its status and the code that callers see."""
 
 CODES = [
     code
