@@ -27,7 +27,7 @@ from domain.errors import (
     InvalidInput,
     TooManyAttempts,
 )
-from domain.provider import OAuth, normalise_parameters
+from domain.provider import OAuth, ParameterTarget, normalise_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -202,23 +202,23 @@ class StartAuthorization:
 
     async def open_session(self, attempt: Attempt, oauth: OAuth) -> tuple[Attempt, Session]:
         """Open Nango's session; a reconnect whose connection is gone at Nango begins anew."""
-        targets: dict[str, dict[str, str]] = {"connection_config": {}, "authorization_params": {}}
-        given = attempt.parameters
-        for parameter in oauth.parameters:
-            if parameter.name in given:
-                targets[parameter.target][parameter.name] = given[parameter.name]
-        tags = attempt.tags(await self._store.deployment())
-        for reconnect in (attempt.nango_id, None):
-            try:
-                session = await self._gateway.open_session(
-                    integration=attempt.integration, tags=tags, reconnect=reconnect, **targets
-                )
-            except GrantNotFound:
-                if reconnect is None:
-                    raise
-            else:
-                return attrs.evolve(attempt, nango_id=reconnect), session
-        raise GrantNotFound
+        try:
+            return attempt, await self._session(attempt, oauth)
+        except GrantNotFound:
+            if attempt.nango_id is None:
+                raise
+        anew = attrs.evolve(attempt, nango_id=None)
+        return anew, await self._session(anew, oauth)
+
+    async def _session(self, attempt: Attempt, oauth: OAuth) -> Session:
+        targets = oauth.by_target(attempt.parameters)
+        return await self._gateway.open_session(
+            integration=attempt.integration,
+            tags=attempt.tags(await self._store.deployment()),
+            connection_config=targets[ParameterTarget.CONNECTION_CONFIG],
+            authorization_params=targets[ParameterTarget.AUTHORIZATION_PARAMS],
+            reconnect=attempt.nango_id,
+        )
 
     def _begun(self, attempt: Attempt, flow: Flow) -> Attempt:
         relayed = flow.redirect_uri == self._callback_url

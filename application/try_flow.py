@@ -25,10 +25,7 @@ async def try_flow(
         IntegrationMissing, GatewayUnavailable, GatewayNonsense: see the port.
 
     """
-    targets: dict[ParameterTarget, dict[str, str]] = {target: {} for target in ParameterTarget}
-    for parameter in oauth.parameters:
-        if parameter.name in parameters:
-            targets[parameter.target][parameter.name] = parameters[parameter.name]
+    targets = oauth.by_target(parameters)
     tags = {"connection": NOBODY, "company": NOBODY, "attempt": NOBODY, "deployment": deployment or NOBODY}
     session = await gateway.open_session(
         integration=oauth.integration,

@@ -99,6 +99,17 @@ class OAuth:
             return False
         return now >= authorized_at + self.refresh_token_lifetime
 
+    def by_target(self, given: Mapping[str, str]) -> Mapping[ParameterTarget, Mapping[str, str]]:
+        """Sort what was given by where it goes in Nango's connect session; no other names are passed on."""
+        return {
+            target: {
+                parameter.name: given[parameter.name]
+                for parameter in self.parameters
+                if parameter.target is target and parameter.name in given
+            }
+            for target in ParameterTarget
+        }
+
 
 @frozen(kw_only=True)
 class ApiKey:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidInput, InvalidParameters
-from domain.provider import OAuth, Parameter, normalise_parameters
+from domain.provider import OAuth, Parameter, ParameterTarget, normalise_parameters
 from tests.domain.lives import NOON
 
 ACCOUNT = Parameter(
@@ -95,3 +95,14 @@ def test_a_refresh_token_is_outlived_at_its_known_end(
 ) -> None:
     oauth = OAuth(integration="acme", refresh_token_lifetime=lifetime)
     assert oauth.outlived(authorized_at, NOON + age) is outlived
+
+
+def test_what_was_given_is_sorted_by_where_it_goes() -> None:
+    prompt = Parameter(
+        name="prompt", label="Prompt", pattern=".*", target=ParameterTarget.AUTHORIZATION_PARAMS
+    )
+    oauth = OAuth(integration="acme", parameters=(ACCOUNT, REGION, prompt))
+    assert oauth.by_target({"accountId": "1234567", "prompt": "login", "forgotten": "x"}) == {
+        ParameterTarget.CONNECTION_CONFIG: {"accountId": "1234567"},
+        ParameterTarget.AUTHORIZATION_PARAMS: {"prompt": "login"},
+    }
