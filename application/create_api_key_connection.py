@@ -10,12 +10,11 @@ import attrs
 from attrs import field, frozen
 
 from application.create_connection import ConnectionCreated
-from application.delete_connection import HURRIED, PATIENT, remove_now
 from application.idempotency import Idempotency, Reservation
 from application.import_credentials import api_key_of, may_be_under_way
 from application.new_connection import NewConnection
 from application.ports import Job, JobKind
-from application.remove_grants import end_authorizations
+from application.remove_grants import HURRIED, PATIENT, end_authorizations, remove_now
 from application.settle import identified
 from domain.connection import ACTIVE, PENDING, AuthKind
 from domain.errors import ConcurrentChange, ConnectionNotFound, CredentialsRefused, GrantNotFound

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.remove_grants import end_authorizations
-from domain.errors import DomainError
+from application.remove_grants import end_authorizations, remove_now
 
 if TYPE_CHECKING:
-    from application.ports import Ids, Job, Store
+    from application.ports import Ids, Store
     from application.remove_grants import RemoveGrants
-
-PATIENT = 4.5
-"""Seconds for a removal that a caller waits for."""
-
-HURRIED = 0.4
-"""Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
 
 
 @frozen
@@ -41,12 +33,3 @@ class DeleteConnection:
             job = await end_authorizations(tx, connection, self._ids)
             await tx.connections.save(connection.delete(at=tx.now, by=actor))
         await remove_now(self._remove, job)
-
-
-async def remove_now(remove: RemoveGrants, job: Job, *, within: float = PATIENT) -> None:
-    """Try the removal while the caller waits, for so many seconds; what does not succeed is the worker's."""
-    try:
-        async with asyncio.timeout(within):
-            await remove(job)
-    except (DomainError, TimeoutError):
-        pass

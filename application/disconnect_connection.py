@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.delete_connection import remove_now
-from application.remove_grants import end_authorizations
+from application.remove_grants import end_authorizations, remove_now
 from domain.connection import DISCONNECTED
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from attrs import frozen
 
 from application.ports import Job, JobKind
 from domain.authorization import HOLD, AttemptMode, Outcome
-from domain.errors import IntegrationMissing
+from domain.errors import DomainError, IntegrationMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from application.ports import AuthGateway, Ids, Store, Transaction
     from domain.authorization import Attempt, Grant
     from domain.connection import Connection
+
+PATIENT = 4.5
+"""Seconds for a removal that a caller waits for."""
+
+HURRIED = 0.4
+"""Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
 
 _INLINE = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(minutes=30)
@@ -69,6 +76,15 @@ class RemoveGrants:
         async with self._store.begin() as tx:
             wait = min(timedelta(seconds=15) * (1 << min(job.tries, 10)), _LONGEST_WAIT)
             await tx.jobs.reschedule(job, tx.now + wait)
+
+
+async def remove_now(remove: RemoveGrants, job: Job, *, within: float = PATIENT) -> None:
+    """Try the removal while the caller waits, for so many seconds; what does not succeed is the worker's."""
+    try:
+        async with asyncio.timeout(within):
+            await remove(job)
+    except (DomainError, TimeoutError):
+        pass
 
 
 def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:

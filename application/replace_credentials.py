@@ -10,9 +10,9 @@ from attrs import frozen
 
 from application.authorizations import kept_parameters
 from application.confirm_attempt import ready_to_authorize
-from application.delete_connection import HURRIED, PATIENT, remove_now
 from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
+from application.remove_grants import HURRIED, PATIENT, remove_now
 from application.settle import identified
 from domain.connection import AuthKind, Connection
 from domain.errors import InvalidInput, Unavailable
