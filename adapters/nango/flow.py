@@ -61,13 +61,14 @@ def _visible(text: str) -> bool:
 
 
 def _query_of(location: str) -> dict[str, list[str]]:
-    """Give the query of an absolute http or https address."""
+    """Give the query of an absolute http or https address; some pages keep it in their fragment."""
     wrong = GatewayNonsense("Nango began a flow that leads nowhere.")
     if len(location) > MAX_LOCATION or not _visible(location) or " " in location:
         raise wrong
     try:
         parts = urlsplit(location)
-        query = parse_qs(parts.query, keep_blank_values=True, max_num_fields=100)
+        asked = parts.query or parts.fragment.partition("?")[2]
+        query = parse_qs(asked, keep_blank_values=True, max_num_fields=100)
     except ValueError:
         parts, query = urlsplit(""), {}
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from application.authorizations import with_state
 from domain.authorization import OPEN_PER_COMPANY, OPEN_PER_CONNECTION, Attempt
 from domain.connection import ACTIVE, PENDING
 from domain.errors import (
@@ -38,6 +39,11 @@ async def test_the_url_is_the_providers_with_our_own_state(world: World) -> None
     assert started.url.startswith("https://provider.example/authorize?")
     assert state_of(started.url).startswith("cs_")
     assert "nango-state" not in started.url
+
+
+def test_our_state_finds_its_place_in_a_fragment_too() -> None:
+    url = "https://app.provider.example/#/authorize?scope=a%20b&state=nango-state&prompt=login"
+    assert with_state(url, "cs_1") == url.replace("nango-state", "cs_1")
 
 
 async def test_our_state_is_not_kept(world: World) -> None:

@@ -383,6 +383,7 @@ async def test_a_flow_that_leads_nowhere_is_nonsense(
     [
         "https://p.example/authorize?client_id=c&request_uri=urn%3Aietf%3Aparams%3Aoauth%3Arequest_uri%3A1",
         "https://p.example/authenticate?oauth_token=t",
+        "https://p.example/authorize?client_id=c#/login?state=s",
     ],
 )
 async def test_a_provider_whose_url_carries_no_state_is_refused_in_words(

@@ -139,6 +139,31 @@ async def test_a_flow_presents_the_session_and_not_the_key(
     assert sent(nango)["headers"] == {}
 
 
+async def test_a_provider_whose_page_routes_by_its_fragment_has_its_query_in_there(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    answers(nango, "POST", "/connect/sessions", session_answer(), status=201)
+    session = await gateway.open_session(
+        integration="apollo", tags=TAGS, connection_config={}, authorization_params={}, reconnect=None
+    )
+    address = "https://p.example/#/oauth/authorize?redirect_uri=https%3A%2F%2Fours.example%2Fcb&state=s-1"
+    answers(
+        nango,
+        "GET",
+        "/oauth/connect/apollo?connect_session_token=nango_connect_session_1",
+        None,
+        status=302,
+        headers={"Location": address, "Set-Cookie": "oauth2-s-1=1; Path=/"},
+    )
+    flow = await gateway.start_flow("apollo", session)
+    assert (flow.state, flow.cookie, flow.redirect_uri) == (
+        "s-1",
+        "oauth2-s-1=1",
+        "https://ours.example/cb",
+    )
+    assert flow.authorization_url == address
+
+
 async def test_a_relay_has_the_cookie_the_long_deadline_and_no_key(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:
