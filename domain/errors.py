@@ -287,16 +287,20 @@ class ProviderCallRefused(DomainError):
 
 
 class IntegrationMissing(DomainError):
-    """Nango has no integration of the name the provider's description gives: a deployment's mistake."""
+    """Nango has no integration of the name the provider's description gives: a deployment's mistake.
+
+    `unfinished` where it has one that users cannot be sent through.
+    """
 
     code = "integration_missing"
 
-    def __init__(self, integration: str) -> None:
+    def __init__(self, integration: str, *, unfinished: bool = False) -> None:
         self.integration = integration
-        super().__init__(
-            f"Nango has no integration {integration!r}. "
-            "Create it in Nango, or name another in the provider's file."
-        )
+        what, todo = f"Nango has no integration {integration!r}", "Create it"
+        if unfinished:
+            what = f"Nango's integration {integration!r} lacks its client id and secret, or is not for OAuth"
+            todo = "Complete it"
+        super().__init__(f"{what}. {todo} in Nango, or name another in the provider's file.")
 
 
 class GrantNotFound(DomainError):

@@ -11,10 +11,13 @@ from domain.errors import GatewayNonsense, GatewayUnavailable, IntegrationMissin
 
 if TYPE_CHECKING:
     from adapters.nango.client import Answer
+    from domain.errors import DomainError
 
 MAX_LOCATION = 8192
 MAX_STATE = 512
-_NOT_SET_UP = (b"Could not find a Provider Config matching", b"is missing client ID, secret and/or scopes")
+_UNKNOWN = b"Could not find a Provider Config matching"
+_UNFINISHED = b"is missing client ID, secret and/or scopes"
+_MORE_WANTED = b"Missing Connection Config param(s)"
 
 
 def read_flow(answer: Answer, integration: str) -> Flow:
@@ -27,12 +30,7 @@ def read_flow(answer: Answer, integration: str) -> Flow:
 
     """
     if answer.status != 302:  # noqa: PLR2004 - HTTP
-        # These two come as an HTML page; the page escapes quotes, so only parts without any are sought.
-        if answer.status == 400 and any(words in answer.body for words in _NOT_SET_UP):  # noqa: PLR2004 - HTTP
-            raise IntegrationMissing(integration)
-        if answer.status == 401:  # noqa: PLR2004 - HTTP
-            raise GatewayUnavailable("Nango does not accept the session it gave. Try again.")
-        raise failure(answer, integration=integration)
+        raise _not_begun(answer, integration)
     location = answer.headers.get("Location", "")
     query = _query_of(location)
     states = query.get("state", [])
@@ -54,6 +52,21 @@ def read_flow(answer: Answer, integration: str) -> Flow:
         state=states[0],
         cookie=cookie,
     )
+
+
+def _not_begun(answer: Answer, integration: str) -> DomainError:
+    if answer.status == 401:  # noqa: PLR2004 - HTTP
+        return GatewayUnavailable("Nango does not accept the session it gave. Try again.")
+    if answer.status == 400:  # noqa: PLR2004 - HTTP
+        # These come as an HTML page; the page escapes quotes, so only parts without any are sought.
+        if _UNKNOWN in answer.body or _UNFINISHED in answer.body:
+            return IntegrationMissing(integration, unfinished=_UNFINISHED in answer.body)
+        if _MORE_WANTED in answer.body:
+            return GatewayNonsense(
+                f"Nango's integration {integration!r} wants to know more before it starts a flow: the "
+                "provider's file must ask for it, with [[oauth.parameters]]."
+            )
+    return failure(answer, integration=integration)
 
 
 def _visible(text: str) -> bool:

@@ -6,6 +6,7 @@ cookie named after it lives an hour; no redirect parameter is honoured.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -49,7 +50,12 @@ async def start_flow(request: web.Request) -> web.Response:
     flow = _flow(sandbox, integration, session, nested(request.query, "params"))
     missing = [key for key in integration.required_config if not flow.connection_config.get(key)]
     if missing:
-        raise FlowRefused(f"Missing connection config: {', '.join(missing)}")
+        template = "&".join(f"{key}=${{connectionConfig.{key}}}" for key in missing)
+        raise FlowRefused(
+            "Missing Connection Config param(s) in Auth request to interpolate url"
+            f" {sandbox.settings.public_url}/sandbox/{name}/authorize?{template}."
+            f" Provided Connection Config: {json.dumps(flow.connection_config)}"
+        )
     sandbox.begin(flow)
     url = _authorization_url(sandbox, integration, session, flow, request.query)
     response = web.Response(status=302, text=f"Found. Redirecting to {url}", headers={"Location": url})

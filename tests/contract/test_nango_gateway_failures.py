@@ -123,8 +123,8 @@ OPERATIONS: dict[str, Callable[[NangoGateway], Awaitable[Any]]] = {
         ("reconnect", "reconnect-10-unknown", GrantNotFound, "does not exist"),
         ("reconnect", "reconnect-11-unknown-integration", GrantNotFound, "does not exist"),
         ("reconnect", "reconnect-12-empty", GatewayNonsense, "400 invalid_body"),
-        ("start_flow", "oauth-20-connect-unknown-integration", IntegrationMissing, "'slack'"),
-        ("start_flow", "oauth-22-connect-apikey-integration", IntegrationMissing, "'slack'"),
+        ("start_flow", "oauth-20-connect-unknown-integration", IntegrationMissing, "has no .* 'slack'"),
+        ("start_flow", "oauth-22-connect-apikey-integration", IntegrationMissing, "'slack' lacks its client"),
         ("start_flow", "oauth-21-connect-not-allowed", GatewayNonsense, "integration_not_allowed"),
         ("start_flow", "oauth-23-connect-with-connection_id", GatewayNonsense, "invalid_query_params"),
         ("start_flow", "oauth-24-connect-bad-token", GatewayUnavailable, "session"),
@@ -404,6 +404,19 @@ async def test_a_flow_that_cannot_be_kept_is_nonsense(
 ) -> None:
     answers(nango, 302, "", {"Location": f"https://p.example/?state={state}", "Set-Cookie": cookie})
     with pytest.raises(GatewayNonsense):
+        await OPERATIONS["start_flow"](gateway)
+
+
+async def test_what_nango_wants_to_know_before_a_flow_is_for_the_providers_file_to_ask(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    # The page of Nango's source; none was recorded.
+    message = (
+        "Missing Connection Config param(s) in Auth request to interpolate url "
+        "https://${connectionConfig.subdomain}.p.example. Provided Connection Config: {}"
+    )
+    answers(nango, 400, f'<script>window.__nangoOAuthError = {{"message":"{message}"}}</script>')
+    with pytest.raises(GatewayNonsense, match=r"'slack' wants to know more .*\[\[oauth\.parameters\]\]"):
         await OPERATIONS["start_flow"](gateway)
 
 

@@ -211,6 +211,7 @@ async def test_netsuite_does_not_start_without_an_account(client: Client) -> Non
     answer = await client.get("/oauth/connect/netsuite", params={"connect_session_token": token})
 
     assert answer.status == 400
+    assert "Missing Connection Config param(s) in Auth request" in await answer.text()
 
 
 async def test_a_reconnect_keeps_id_and_time_and_takes_the_new_tags(client: Client) -> None:
