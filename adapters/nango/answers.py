@@ -5,6 +5,7 @@ Source: Nango 0.71.4, observed. Fields we do not read are tolerated, so that a n
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,9 @@ from domain.errors import GatewayNonsense
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 T = TypeVar("T")
+
+_FAR_OFF = re.compile(r"\+[0-9]{6}-[0-9T:.-]+Z")
+"""How JavaScript writes a year beyond 9999: some providers say "never" by a very large `expires_in`."""
 
 
 class SessionData(msgspec.Struct, frozen=True):
@@ -58,12 +62,27 @@ class ConnectionList(msgspec.Struct, frozen=True):
 class CredentialsData(msgspec.Struct, frozen=True):
     """Of the credentials, what says how long they live and whose they are."""
 
-    expires_at: Instant | None = None
+    expires_at: str | None = None
     raw: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         """Keep the tokens out."""
         return "CredentialsData(…)"
+
+    @property
+    def end(self) -> datetime | None:
+        """When they end; None where they do not, or at a time that no calendar of ours has.
+
+        Raises:
+            GatewayNonsense: not an instant.
+
+        """
+        if self.expires_at is None or _FAR_OFF.fullmatch(self.expires_at):
+            return None
+        try:
+            return msgspec.convert(self.expires_at, type=Instant)
+        except msgspec.ValidationError:
+            raise GatewayNonsense from None
 
 
 class ConnectionAnswer(msgspec.Struct, frozen=True):

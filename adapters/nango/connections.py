@@ -81,7 +81,7 @@ def read_details(answer: Answer, integration: str, nango_id: str) -> GrantDetail
     return GrantDetails(
         connection_config=found.connection_config or {},
         token=found.credentials.raw or {},
-        expires_at=found.credentials.expires_at,
+        expires_at=found.credentials.end,
     )
 
 

@@ -468,8 +468,11 @@ async def test_another_connection_than_asked_for_is_nonsense(
         await OPERATIONS["fetch"](gateway)
 
 
-async def test_a_time_without_a_zone_is_nonsense(gateway: NangoGateway, nango: aioresponses) -> None:
-    credentials = {"expires_at": "2026-01-01T12:00:00"}
+@pytest.mark.parametrize("time", ["2026-01-01T12:00:00", "+010056-01-01", "-000001-01-01T00:00:00Z", "soon"])
+async def test_a_time_that_is_no_instant_is_nonsense(
+    gateway: NangoGateway, nango: aioresponses, time: str
+) -> None:
+    credentials = {"expires_at": time}
     answers(nango, 200, {"connection_id": "n-1", "provider_config_key": "slack", "credentials": credentials})
     with pytest.raises(GatewayNonsense):
         await OPERATIONS["fetch"](gateway)

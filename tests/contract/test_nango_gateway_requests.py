@@ -268,6 +268,14 @@ async def test_a_fetch_quotes_the_id_and_forces_only_when_told(
     assert sent(nango)["timeout"].total == seconds
 
 
+async def test_credentials_that_outlive_our_calendar_do_not_end(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    far_off = {**CONNECTION, "credentials": {"type": "OAUTH2", "expires_at": "+010056-08-22T03:51:17.777Z"}}
+    answers(nango, "GET", "/connections/id%201%2F%C3%A4?provider_config_key=my%20app", far_off)
+    assert (await gateway.fetch("my app", "id 1/ä")).expires_at is None
+
+
 async def test_an_import_sends_credentials_config_and_tags(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:
