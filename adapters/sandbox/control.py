@@ -6,21 +6,25 @@ CALLS has every call, and `GET /sandbox/control` shows it to whoever runs a sand
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from aiohttp import web
 from attrs import asdict
 
 from adapters.sandbox.checks import read_json
 from adapters.sandbox.errors import NangoError
-from adapters.sandbox.faults import KINDS
+from adapters.sandbox.faults import KINDS, Fault
 from adapters.sandbox.model import Integration
 from adapters.sandbox.sandbox import SANDBOX, Sandbox, bearer
+from adapters.sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from adapters.sandbox.model import Connection
+
+Kind = TypeVar("Kind")
 
 PREFIX = "/sandbox/control"
 
@@ -69,8 +73,9 @@ async def change_settings(request: web.Request) -> web.Response:
     unknown = [name for name in body if name not in SETTINGS]
     if unknown:
         raise NangoError(400, "unknown_setting", f"Unknown: {', '.join(unknown)}")
-    for name, value in body.items():
-        setattr(sandbox.settings, name, value)
+    changed = _typed(Settings, asdict(sandbox.settings) | body)
+    for name in body:
+        setattr(sandbox.settings, name, getattr(changed, name))
     return web.json_response({"settings": _settings(sandbox)})
 
 
@@ -83,6 +88,7 @@ async def list_faults(request: web.Request) -> web.Response:
 async def add_fault(request: web.Request) -> web.Response:
     """Switch a fault on."""
     sandbox, body = request.app[SANDBOX], await read_json(request)
+    _typed(Fault, {"id": 0, "target": ""} | body)
     try:
         fault = sandbox.fail(body.pop("target", ""), body.pop("kind", None), **body)
     except (TypeError, ValueError) as error:
@@ -132,7 +138,7 @@ async def add_integration(request: web.Request) -> web.Response:
     """Declare an integration for this process."""
     sandbox, body = request.app[SANDBOX], await read_json(request)
     try:
-        integration = Integration(**body)
+        integration = _typed(Integration, asdict(Integration(**body)))
     except TypeError as error:
         raise NangoError(400, "invalid_body", str(error)) from error
     sandbox.integrations[integration.unique_key] = integration
@@ -187,6 +193,14 @@ CALLS: tuple[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]], s
     ),
 )
 """Every call: method, path, handler, and its body and meaning in a line."""
+
+
+def _typed(kind: type[Kind], values: dict[str, Any]) -> Kind:
+    """Refuse now what would fail every later call."""
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise NangoError(400, "invalid_body", str(error)) from error
 
 
 def _settings(sandbox: Sandbox) -> dict[str, Any]:

@@ -156,6 +156,25 @@ async def test_settings_change(client: Client) -> None:
     assert [(await listing(client)).status for _ in range(2)] == [200, 429]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/settings", {"rate_limit": "200"}),
+        ("PATCH", "/settings", {"callback_url": None}),
+        ("POST", "/faults", {"target": "nango", "kind": "garbage", "delay": "2"}),
+        ("POST", "/faults", {"target": "nango", "kind": "garbage", "times": "once"}),
+        ("POST", "/integrations", {"unique_key": 5}),
+    ],
+)
+async def test_a_switch_of_the_wrong_type_is_refused_and_breaks_nothing(
+    client: Client, method: str, path: str, body: dict[str, Any]
+) -> None:
+    answer = await client.request(method, f"{CONTROL}{path}", json=body)
+    name = list(body)[-1]
+    assert (answer.status, f"$.{name}" in await answer.text()) == (400, True)
+    assert (await listing(client)).status == 200
+
+
 async def test_an_unknown_setting_is_refused(client: Client) -> None:
     assert (await client.patch(f"{CONTROL}/settings", json={"secret_key": "x"})).status == 400
 
