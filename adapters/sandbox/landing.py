@@ -23,7 +23,7 @@ async def landing(request: web.Request) -> web.Response:
     sandbox = request.app[SANDBOX]
     connections = sandbox.live_connections()
     rows = "".join(_row(sandbox, each) for each in connections[:SHOWN])
-    names = ("Integration", "Account", "Id", "Id in Nango", "Since", "State")
+    names = ("Integration", "Account", "State", "Id", "Since", "Id in Nango")
     head = "<tr>" + "".join(f"<th>{name}</th>" for name in names) + "</tr>"
     table = f'<div class="scroll"><table>{head}{rows}</table></div>' if rows else "<p>None yet.</p>"
     body = (
@@ -32,8 +32,8 @@ async def landing(request: web.Request) -> web.Response:
         " connection in Connections, and the provider's consent page will be served from here.</p>"
         f"<h2>Connections ({len(connections)})</h2>{table}"
         "<h2>Make things go wrong</h2>"
-        "<p>Revoke tokens, refuse refreshes, slow things down: <code>/sandbox/control</code> says how"
-        " to call the switches.</p>"
+        "<p>Revoke tokens, refuse refreshes, slow things down: "
+        '<a href="/sandbox/control"><code>/sandbox/control</code></a> says how to call the switches.</p>'
     )
     return page("Sandbox for Connections", body, wide=True)
 
@@ -43,9 +43,9 @@ def _row(sandbox: Sandbox, connection: Connection) -> str:
     cells = (
         sandbox.integration_of(connection).title,
         account.company if account else "none",
-        connection.tags.get("connection", ""),
-        connection.connection_id,
-        offset_time(connection.created_at)[:19].replace("T", " "),
         "refresh fails" if connection.errors else "good" if account else "dead",
+        connection.tags.get("connection", ""),
+        offset_time(connection.created_at)[:19].replace("T", " "),
+        connection.connection_id,
     )
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

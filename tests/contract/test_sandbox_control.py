@@ -270,6 +270,13 @@ async def test_the_landing_page_shows_the_id_that_a_tag_holds(client: Client) ->
     assert "<td>conn_1</td>" in await (await client.get("/")).text()
 
 
+async def test_the_landing_page_leads_to_the_switches(client: Client) -> None:
+    page = await (await client.get("/")).text()
+
+    assert '<a href="/sandbox/control">' in page
+    assert (await client.get(CONTROL)).content_type == "application/json"
+
+
 async def test_the_landing_page_escapes_ids(client: Client) -> None:
     body = {"provider_config_key": "apikey", "connection_id": "<b>", "credentials": {"type": "API_KEY"}}
     body["credentials"] = {"type": "API_KEY", "apiKey": "good"}
