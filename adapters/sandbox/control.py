@@ -16,7 +16,7 @@ from adapters.sandbox.checks import read_json
 from adapters.sandbox.errors import NangoError
 from adapters.sandbox.faults import KINDS, Fault
 from adapters.sandbox.model import Integration
-from adapters.sandbox.sandbox import SANDBOX, Sandbox, bearer
+from adapters.sandbox.sandbox import SANDBOX, Sandbox
 from adapters.sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -209,6 +209,6 @@ def _settings(sandbox: Sandbox) -> dict[str, Any]:
 
 def _shown(sandbox: Sandbox, connection: Connection) -> dict[str, Any]:
     hidden = {"credentials", "refresh_failures"}
-    account = sandbox.authorization_server.account_behind(bearer(connection.credentials))
+    account = sandbox.account_behind(connection)
     shown = {name: value for name, value in asdict(connection).items() if name not in hidden}
     return shown | {"account": account and account.name}

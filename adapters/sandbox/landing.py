@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapters.sandbox.pages import page
 from adapters.sandbox.present import offset_time
-from adapters.sandbox.sandbox import SANDBOX, bearer
+from adapters.sandbox.sandbox import SANDBOX
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -39,7 +39,7 @@ async def landing(request: web.Request) -> web.Response:
 
 
 def _row(sandbox: Sandbox, connection: Connection) -> str:
-    account = sandbox.authorization_server.account_behind(bearer(connection.credentials))
+    account = sandbox.account_behind(connection)
     cells = (
         sandbox.integration_of(connection).title,
         account.company if account else "none",

@@ -72,9 +72,9 @@ async def _call(sandbox: Sandbox, connection: Connection, request: web.Request) 
         if fault.kind is not None:
             return _faulty(fault.kind, connection.integration, request)
     token = bearer(connection.credentials)
-    account = sandbox.authorization_server.account_behind(token)
+    account = sandbox.authorization_server.account_behind(connection.integration, token)
     if account is None:
-        grant = sandbox.authorization_server.find(token)
+        grant = sandbox.authorization_server.find(connection.integration, token)
         return api.revoked if grant and grant.revoked and api.revoked else api.dead
     path = _filled_in(request.rel_url.raw_path.removeprefix("/proxy"), connection)
     base = _filled_in(request.headers.get("Base-Url-Override", ""), connection)

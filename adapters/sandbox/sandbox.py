@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
     from pathlib import Path
 
+    from adapters.sandbox.accounts import Account
     from adapters.sandbox.settings import Settings
 
 Result = TypeVar("Result")
@@ -67,6 +68,11 @@ class Sandbox:
         """Give a connection's integration, also where it is not declared (any more)."""
         name = connection.integration
         return self.integrations.get(name) or Integration(name, connection.credentials["type"])
+
+    def account_behind(self, connection: Connection) -> Account | None:
+        """Give the account that a connection's credentials open; None when they open nothing (any more)."""
+        key = bearer(connection.credentials)
+        return self.authorization_server.account_behind(connection.integration, key)
 
     def live_connections(self) -> list[Connection]:
         """Give all connections that are there, newest first."""
@@ -155,16 +161,19 @@ class Sandbox:
 
     def revoke(self, connection_id: str) -> None:
         """Revoke the credentials at the provider: calls are refused and so is the next refresh."""
-        self.authorization_server.revoke(bearer(self.find(connection_id).credentials))
+        connection = self.find(connection_id)
+        self.authorization_server.revoke(connection.integration, bearer(connection.credentials))
 
     def restore(self, connection_id: str) -> None:
         """Undo a revocation."""
-        self.authorization_server.revoke(bearer(self.find(connection_id).credentials), revoked=False)
+        connection = self.find(connection_id)
+        key = bearer(connection.credentials)
+        self.authorization_server.revoke(connection.integration, key, revoked=False)
 
     def expire(self, connection_id: str) -> None:
         """End the access token's life now; the next unforced look refreshes it where it can."""
         connection = self.find(connection_id)
-        self.authorization_server.expire(bearer(connection.credentials))
+        self.authorization_server.expire(connection.integration, bearer(connection.credentials))
         self._with_credentials(connection, expires_at=time.time() - 1)
 
     def drop_refresh_token(self, connection_id: str) -> None:

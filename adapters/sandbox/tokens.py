@@ -45,7 +45,7 @@ class AuthorizationServer:
 
     def __init__(self, grants: Table[Grant]) -> None:
         self._grants = grants
-        self._by_token: dict[str, str] = {}
+        self._by_token: dict[tuple[str, str], str] = {}
         for grant in grants.rows():
             self._index(grant)
 
@@ -70,7 +70,7 @@ class AuthorizationServer:
             TokenRefused: The code is unknown, used, somebody else's, or the verifier is not the one.
 
         """
-        grant = self.find(code)
+        grant = self.find(integration.unique_key, code)
         if (
             grant is None
             or grant.code != code
@@ -79,7 +79,7 @@ class AuthorizationServer:
             or (grant.code_challenge and grant.code_challenge != challenge_of(verifier))
         ):
             raise TokenRefused("invalid_grant")
-        del self._by_token[code]
+        del self._by_token[family_of(grant.integration), code]
         return self._issue(integration, evolve(grant, code=""))
 
     def refresh(self, integration: Integration, refresh_token: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class AuthorizationServer:
             TokenRefused: It was revoked, or is not known.
 
         """
-        grant = self.find(refresh_token)
+        grant = self.find(integration.unique_key, refresh_token)
         if grant is None or grant.revoked or grant.refresh_token != refresh_token:
             raise TokenRefused("invalid_grant")
         return self._issue(integration, grant)
@@ -98,7 +98,7 @@ class AuthorizationServer:
         self, integration: str, account: str, token: str, expires_at: float | None, refresh: str | None
     ) -> None:
         """Take imported credentials for ones that this provider issued earlier."""
-        known = self.find(token)
+        known = self.find(integration, token)
         if known is None:
             tokens = {token: expires_at}
             grant = Grant(
@@ -106,14 +106,17 @@ class AuthorizationServer:
             )
             self._store(grant)
 
-    def find(self, token: str) -> Grant | None:
-        """Give the grant that a code, an access token, a refresh token or a key stands for."""
-        grant_id = self._by_token.get(token)
+    def find(self, integration: str, token: str) -> Grant | None:
+        """Give the grant that a code, an access token, a refresh token or a key stands for.
+
+        People try two providers with one and the same key: to each it is a key of its own.
+        """
+        grant_id = self._by_token.get((family_of(integration), token))
         return self._grants.get(grant_id) if grant_id else None
 
-    def account_behind(self, token: str) -> Account | None:
+    def account_behind(self, integration: str, token: str) -> Account | None:
         """Give the account that an access token or a key opens; None when it opens nothing (any more)."""
-        grant = self.find(token)
+        grant = self.find(integration, token)
         if grant is None or grant.revoked or token not in grant.access_tokens:
             return None
         expires_at = grant.access_tokens[token]
@@ -121,15 +124,15 @@ class AuthorizationServer:
             return None
         return Account(family_of(grant.integration), grant.account)
 
-    def revoke(self, token: str, *, revoked: bool = True) -> None:
+    def revoke(self, integration: str, token: str, *, revoked: bool = True) -> None:
         """Revoke the whole grant that a token belongs to, as a user does at the provider, or undo that."""
-        grant = self.find(token)
+        grant = self.find(integration, token)
         if grant is not None:
             self._store(evolve(grant, revoked=revoked))
 
-    def expire(self, token: str) -> None:
+    def expire(self, integration: str, token: str) -> None:
         """End an access token's life now; its refresh token stays good."""
-        grant = self.find(token)
+        grant = self.find(integration, token)
         if grant is not None:
             self._store(evolve(grant, access_tokens=grant.access_tokens | {token: time.time() - 1}))
 
@@ -158,4 +161,4 @@ class AuthorizationServer:
     def _index(self, grant: Grant) -> None:
         for token in (*grant.access_tokens, grant.refresh_token, grant.code):
             if token:
-                self._by_token[token] = grant.id
+                self._by_token[family_of(grant.integration), token] = grant.id

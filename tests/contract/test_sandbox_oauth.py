@@ -257,8 +257,7 @@ async def test_a_reconnect_may_reach_another_account(client: Client) -> None:
 
     await authorize(client, "slack", "second", **same)
 
-    token = sandbox.find(made["connection_id"]).credentials["access_token"]
-    account = sandbox.authorization_server.account_behind(token)
+    account = sandbox.account_behind(sandbox.find(made["connection_id"]))
     assert account is not None
     assert account.name == "second"
 

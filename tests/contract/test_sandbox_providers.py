@@ -192,6 +192,13 @@ async def test_a_key_and_a_token_open_the_same_account(client: Client) -> None:
     assert json.loads(by_key)["id"] == json.loads(by_token)["id"]
 
 
+async def test_one_key_tried_with_two_providers_opens_an_account_at_each(client: Client) -> None:
+    await put(client, "pandadoc-api-key", {"type": "API_KEY", "apiKey": "test"})
+    await put(client, "stripe-api-key", {"type": "BASIC", "username": "test", "password": ""})
+
+    assert (await ask(client, Probe("stripe-api-key", "v1/account", "", (0, "")), "mine"))[0] == 200
+
+
 async def test_nango_refuses_a_bad_key_that_it_can_test(client: Client) -> None:
     status, body = await put(client, "pandadoc-api-key", {"type": "API_KEY", "apiKey": "bad-1"})
 
