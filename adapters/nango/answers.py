@@ -122,6 +122,8 @@ class Issue(msgspec.Struct, frozen=True):
     """One fault that Nango found in a request."""
 
     message: str = ""
+    code: Any = None
+    path: Any = None
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -134,6 +136,13 @@ class Problem(msgspec.Struct, frozen=True):
     def says(self, sentence: str) -> bool:
         """Whether this is the message, or that of one of the faults."""
         return sentence == self.message or any(sentence == issue.message for issue in self.errors)
+
+    def finds(self, code: str, field: str) -> bool:
+        """Whether one of the faults is of this code and within this field of what was sent."""
+        return any(
+            issue.code == code and isinstance(issue.path, list) and issue.path[:1] == [field]
+            for issue in self.errors
+        )
 
 
 class ProblemAnswer(msgspec.Struct, frozen=True):

@@ -104,6 +104,8 @@ def _meaning(status: int, problem: Problem, integration: str) -> DomainError:
             meaning = IntegrationMissing(integration)
         case (_, "connection_test_failed"):
             meaning = CredentialsRefused(sentence(problem.message, "they were found to be invalid."))
+        case (400, "invalid_body") if problem.finds("too_big", "credentials"):
+            meaning = CredentialsRefused("Nango keeps none that are so long.")
         case (400, "invalid_body") | (404, "not_found") if problem.says(_NO_INTEGRATION):
             meaning = IntegrationMissing(integration)
         case (400, "invalid_body") if problem.says(_NO_GRANT):

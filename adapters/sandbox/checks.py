@@ -26,10 +26,14 @@ WORDS = {"string": str, "object": dict, "array": list, "boolean": bool}
 
 @frozen
 class Field:
-    """One key of a body: its JSON type (string, object, array or boolean) and whether it must be there."""
+    """One key of a body: its JSON type (string, object, array or boolean) and whether it must be there.
+
+    `longest` is in characters.
+    """
 
     kind: str
     required: bool = False
+    longest: int | None = None
 
 
 def nango_type(value: Any) -> str:
@@ -71,7 +75,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
 
 
 def check_object(body: Mapping[str, Any], fields: Mapping[str, Field], *path: str) -> list[dict[str, Any]]:
-    """Give an issue for each missing, mistyped or unknown key of an object."""
+    """Give an issue for each missing, mistyped, too long or unknown key of an object."""
     issues = []
     for name, expected in fields.items():
         if name not in body:
@@ -81,6 +85,9 @@ def check_object(body: Mapping[str, Any], fields: Mapping[str, Field], *path: st
         elif not isinstance(body[name], WORDS[expected.kind]):
             wrong = f"Invalid input: expected {expected.kind}, received {nango_type(body[name])}"
             issues.append(issue("invalid_type", wrong, *path, name))
+        elif expected.longest is not None and len(body[name]) > expected.longest:
+            wrong = f"Too big: expected {expected.kind} to have <={expected.longest} characters"
+            issues.append(issue("too_big", wrong, *path, name))
     return issues + unrecognized(key for key in body if key not in fields)
 
 

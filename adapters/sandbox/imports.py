@@ -38,6 +38,8 @@ BODY = {
     "end_user": Field("object"),
     "webhook_url_override": Field("string"),
 }
+LONGEST_KEY = 1024
+"""Not observed, but so in Nango's source (`validation.ts`)."""
 CREDENTIALS: dict[str, dict[str, Field]] = {
     "OAUTH2": {
         "access_token": Field("string", required=True),
@@ -45,8 +47,11 @@ CREDENTIALS: dict[str, dict[str, Field]] = {
         "expires_at": Field("string"),
         "no_expiration": Field("boolean"),
     },
-    "API_KEY": {"apiKey": Field("string", required=True)},
-    "BASIC": {"username": Field("string", required=True), "password": Field("string")},
+    "API_KEY": {"apiKey": Field("string", required=True, longest=LONGEST_KEY)},
+    "BASIC": {
+        "username": Field("string", required=True, longest=LONGEST_KEY),
+        "password": Field("string", longest=LONGEST_KEY),
+    },
     "TBA": {
         "token_id": Field("string", required=True),
         "token_secret": Field("string", required=True),

@@ -293,6 +293,28 @@ async def test_a_refused_api_key_is_refused_under_the_providers_status_too(
         await OPERATIONS["import_credentials"](gateway)
 
 
+async def test_credentials_longer_than_nango_keeps_are_the_callers_to_mend(
+    gateway: NangoGateway, nango: aioresponses
+) -> None:
+    wrong = {
+        "code": "too_big",
+        "message": "Too big: expected string to have <=1024 characters",
+        "path": ["credentials", "apiKey"],
+    }
+    answers(nango, 400, {"error": {"code": "invalid_body", "errors": [wrong]}})
+    with pytest.raises(CredentialsRefused, match="so long"):
+        await OPERATIONS["import_credentials"](gateway)
+
+
+@pytest.mark.parametrize("path", [None, [], ["tags", "k"]])
+async def test_something_else_that_is_too_long_is_not(
+    gateway: NangoGateway, nango: aioresponses, path: list[str] | None
+) -> None:
+    answers(nango, 400, {"error": {"code": "invalid_body", "errors": [{"code": "too_big", "path": path}]}})
+    with pytest.raises(GatewayNonsense, match="400 invalid_body"):
+        await OPERATIONS["import_credentials"](gateway)
+
+
 async def test_a_401_in_nangos_words_under_a_new_code_is_nangos(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:

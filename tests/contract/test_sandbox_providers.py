@@ -205,6 +205,12 @@ async def test_nango_refuses_a_bad_key_that_it_can_test(client: Client) -> None:
     assert (status, "connection_test_failed" in body) == (400, True)
 
 
+async def test_nango_takes_no_key_of_more_than_1024_characters(client: Client) -> None:
+    status, body = await put(client, "pandadoc-api-key", {"type": "API_KEY", "apiKey": "k" * 1025})
+
+    assert (status, '"too_big"' in body) == (400, True)
+
+
 async def test_nango_takes_a_bad_key_that_it_cannot_test(client: Client) -> None:
     status, _ = await put(client, "stripe-api-key", {"type": "BASIC", "username": "rk_bad", "password": ""})
 
