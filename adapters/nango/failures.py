@@ -100,6 +100,10 @@ def _meaning(status: int, problem: Problem, integration: str) -> DomainError:
     match status, problem.code:
         case (400 | 424 | 500, "invalid_credentials"):
             meaning = unusable(problem.message)
+        case (400, "resource_capped") | (402, "plan_limit"):
+            meaning = GatewayUnavailable(
+                "Nango's plan is used up; raise it there.", retry_after=KEY_REFUSED_RETRY
+            )
         case (400, "unknown_provider_config"):
             meaning = IntegrationMissing(integration)
         case (_, "connection_test_failed"):

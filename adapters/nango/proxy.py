@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from adapters.nango.answers import decoded_or_none
+from adapters.nango.failures import failure as meaning_of
 from adapters.nango.failures import key_refused, problem_of, unavailable, unusable
 from application.ports import ProviderAnswer
 from domain.errors import GatewayNonsense, GrantNotFound, IntegrationMissing, ProviderCallRefused
@@ -88,6 +89,8 @@ def _own_failure(answer: Answer, problem: Problem, integration: str) -> DomainEr
             failure = ProviderCallRefused()
         case (429, "too_many_request"):
             failure = unavailable(answer)
+        case (402, "plan_limit"):
+            failure = meaning_of(answer)
         case (404, "unknown_provider_config"):
             failure = IntegrationMissing(integration)
         case (424, "connection_refresh_backoff"):

@@ -315,6 +315,22 @@ async def test_something_else_that_is_too_long_is_not(
         await OPERATIONS["import_credentials"](gateway)
 
 
+@pytest.mark.parametrize(
+    ("operation", "status", "code"),
+    [
+        ("open_session", 400, "resource_capped"),
+        ("import_credentials", 400, "resource_capped"),
+        ("call_provider", 402, "plan_limit"),
+    ],
+)
+async def test_a_plan_that_is_used_up_is_nangos_trouble_and_nobodys_else(
+    gateway: NangoGateway, nango: aioresponses, operation: str, status: int, code: str
+) -> None:
+    answers(nango, status, {"error": {"code": code, "message": "Upgrade your plan."}})
+    with pytest.raises(GatewayUnavailable, match="plan"):
+        await OPERATIONS[operation](gateway)
+
+
 async def test_a_401_in_nangos_words_under_a_new_code_is_nangos(
     gateway: NangoGateway, nango: aioresponses
 ) -> None:
