@@ -67,6 +67,17 @@ def _contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{method} {path} {place}", content
 
 
+def _descriptions(described: Any) -> Iterator[str]:
+    if isinstance(described, dict):
+        for name, value in described.items():
+            if name == "description" and isinstance(value, str):
+                yield value
+            yield from _descriptions(value)
+    elif isinstance(described, list):
+        for item in described:
+            yield from _descriptions(item)
+
+
 def _validator(document: dict[str, Any], schema: dict[str, Any]) -> Draft202012Validator:
     return Draft202012Validator({**schema, "components": document["components"]})
 
@@ -138,6 +149,17 @@ def test_what_each_field_of_a_request_is_for_is_told() -> None:
         if request not in (requests.Nothing, requests.ProviderPath)
     }
     assert {request.__name__: set(meanings) for request, meanings in MEANINGS.items()} == asked
+
+
+def test_what_each_field_of_a_request_is_for_is_in_the_document(document: dict[str, Any]) -> None:
+    told = list(_descriptions(document))
+    untold = [
+        (request.__name__, name)
+        for request, meanings in MEANINGS.items()
+        for name, meaning in meanings.items()
+        if not any(text.startswith(meaning) for text in told)
+    ]
+    assert untold == []
 
 
 @pytest.mark.parametrize(
