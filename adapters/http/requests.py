@@ -84,7 +84,10 @@ Redirect = Annotated[
     str,
     Meta(
         max_length=MAX_LENGTH,
-        description=f"an https URL (or http on localhost) of at most {MAX_LENGTH} characters",
+        description=(
+            f"an https URL (or http on localhost) of at most {MAX_LENGTH} visible ASCII characters, others "
+            "percent-encoded"
+        ),
         pattern=rf"^[Hh][Tt][Tt][Pp][Ss]?://[!#-;=?-\[\]_a-z~]+{END}",
         extra={"check": _check_redirect_url},
         extra_json_schema={"format": "redirect-url"},
@@ -93,7 +96,10 @@ Redirect = Annotated[
 Metadata = Annotated[
     dict[str, Any],
     Meta(
-        description="a JSON object",
+        description=(
+            f"a JSON object of at most {METADATA_BYTES} bytes, with at most {METADATA_KEYS} keys in all and "
+            f"not deeper than {METADATA_DEPTH} levels"
+        ),
         extra={"check": _check_metadata},
         extra_json_schema={
             "propertyNames": {"pattern": NO_NUL},

@@ -25,6 +25,9 @@ TOO_LARGE = {
     "message": "The body is too large: at most 131072 bytes are taken",
 }
 MINIMAL: dict[str, Any] = {"name": "n", "provider": "stripe"}
+WHAT_METADATA_IS = (
+    "must be a JSON object of at most 16384 bytes, with at most 256 keys in all and not deeper than 16 levels"
+)
 
 
 async def _problems(company: Client, body: Any, url: str = URL, method: str = "POST") -> dict[str, str]:
@@ -185,13 +188,23 @@ def _nested(depth: int) -> dict[str, Any]:
         ({"a": [{str(key): 1 for key in range(256)}]}, "must have at most 256 keys in all"),
         (_nested(17), "must not be nested deeper than 16 levels"),
         ({"a": [[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}, "must not be nested deeper than 16 levels"),
-        ([], "must be a JSON object"),
-        (None, "must be a JSON object"),
-        ("text", "must be a JSON object"),
+        ([], WHAT_METADATA_IS),
+        (None, WHAT_METADATA_IS),
+        ("text", WHAT_METADATA_IS),
     ],
 )
 async def test_metadata_is_bounded(company: Client, metadata: Any, message: str) -> None:
     assert await _problems(company, {**MINIMAL, "metadata": metadata}) == {"metadata": message}
+
+
+async def test_an_address_that_is_not_percent_encoded_is_told_so(company: Client) -> None:
+    told = await _problems(company, {**MINIMAL, "redirectUrl": "https://app.example/zur\u00fcck"})
+    assert told == {
+        "redirectUrl": (
+            "must be an https URL (or http on localhost) of at most 2048 visible ASCII characters, others "
+            "percent-encoded"
+        )
+    }
 
 
 @pytest.mark.parametrize("metadata", [{}, _nested(16), {str(key): key / 3 for key in range(256)}])
