@@ -19,13 +19,7 @@ Data = TypeVar("Data")
 
 Id = Annotated[str, Meta(description="`conn_` and a UUID.")]
 ProviderKey = Annotated[str, Meta(description="The key of a provider.")]
-Status = Annotated[
-    str,
-    Meta(
-        description="pending, active, error, expired or disconnected: see Statuses.",
-        extra_json_schema={"enum": [status.value for status in ConnectionStatus]},
-    ),
-]
+Status = ConnectionStatus  # one type of the document: generators of clients make a class of it
 When = Annotated[
     str,
     Meta(description="RFC 3339, UTC, with milliseconds and Z.", extra_json_schema={"format": "date-time"}),

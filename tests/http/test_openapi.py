@@ -20,6 +20,7 @@ from adapters.http.openapi.document import describe
 from adapters.http.openapi.html import tag, words
 from adapters.http.openapi.meanings import MEANINGS
 from adapters.http.routes import routes_of
+from domain.connection import ConnectionStatus
 from tests.http.fakes import FakeUseCases
 from tests.http.reference import ANSWERS, NEW_CONNECTION
 
@@ -213,6 +214,13 @@ def test_no_name_changes_with_another_provider(document: dict[str, Any]) -> None
     richer = _document_of([*more, *builtin])["components"]["schemas"]
     assert set(document["components"]["schemas"]) < set(richer)
     assert [schema["title"] for schema in richer.values() if "title" in schema] == []
+
+
+def test_a_status_is_one_type_for_generators_of_clients(document: dict[str, Any]) -> None:
+    values = [status.value for status in ConnectionStatus]
+    told = document["components"]["schemas"]["ConnectionStatus"]
+    assert (told["type"], told["enum"]) == ("string", values)
+    assert msgspec.json.encode(document).count(msgspec.json.encode(values)) == 1
 
 
 def test_no_array_contains_itself_which_generators_of_clients_cannot_follow(document: dict[str, Any]) -> None:

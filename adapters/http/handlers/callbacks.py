@@ -15,6 +15,7 @@ from adapters.http.inputs import given, known_id, pairs, raw_query, read_open_qu
 from adapters.http.requests import ReportQuery
 from adapters.http.schemas import CompletedAuthorization
 from domain.authorization import STATE_PREFIX, Outcome, safe_error
+from domain.connection import ACTIVE, PENDING
 from domain.errors import AuthorizationFailed, AuthorizationSuperseded, InvalidInput
 
 if TYPE_CHECKING:
@@ -83,11 +84,11 @@ def _present(request: web.Request, result: AuthorizationResult) -> web.StreamRes
     if wants_page(request):
         return page(pages.connected())
     message = "OAuth authorization completed successfully"
-    return ok(CompletedAuthorization(result.connection_id, result.provider, "active", message))
+    return ok(CompletedAuthorization(result.connection_id, result.provider, ACTIVE, message))
 
 
 def _wait(request: web.Request, result: AuthorizationResult) -> web.StreamResponse:
     if wants_page(request):
         return page(pages.waiting(), status=202)
     message = "OAuth authorization is not confirmed yet"
-    return ok(CompletedAuthorization(result.connection_id, result.provider, "pending", message), status=202)
+    return ok(CompletedAuthorization(result.connection_id, result.provider, PENDING, message), status=202)

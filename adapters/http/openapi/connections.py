@@ -144,7 +144,7 @@ DISCONNECT = Operation(
         200: Answer(
             description="The connection, disconnected.",
             types=[Success[ConnectionDetails]],
-            examples={"Disconnected": Success(True, examples.DISCONNECTED)},
+            examples={"Disconnected": Success(True, examples.LET_GO)},
         )
     },
     refusals=[ConnectionNotFound(), ConcurrentChange(), UNKNOWN_FIELD],

@@ -25,6 +25,7 @@ from adapters.http.schemas import (
     SuccessPage,
     Verified,
 )
+from domain.connection import ACTIVE, DISCONNECTED, ERROR, PENDING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,18 +40,18 @@ CONNECTION = ConnectionDetails(
     ID,
     "Stripe Production",
     "stripe",
-    "active",
+    ACTIVE,
     "acct_xxx",
     _BEGAN,
     {"environment": "production"},
     _CREATED,
     _BEGAN,
 )
-DISCONNECTED = ConnectionDetails(
+LET_GO = ConnectionDetails(
     ID,
     "Stripe Production",
     "stripe",
-    "disconnected",
+    DISCONNECTED,
     "acct_xxx",
     _BEGAN,
     {"environment": "production"},
@@ -60,12 +61,12 @@ DISCONNECTED = ConnectionDetails(
 LIST = SuccessPage(
     True,
     [
-        ConnectionSummary(ID, "Stripe Production", "stripe", "active", "acct_xxx", _BEGAN, _CREATED, _BEGAN),
+        ConnectionSummary(ID, "Stripe Production", "stripe", ACTIVE, "acct_xxx", _BEGAN, _CREATED, _BEGAN),
         ConnectionSummary(
             _HUBSPOT_ID,
             "HubSpot CRM",
             "hubspot",
-            "active",
+            ACTIVE,
             "123456",
             "2024-01-15T09:00:00.000Z",
             "2024-01-05T10:00:00.000Z",
@@ -80,12 +81,8 @@ AUTH_URLS: Mapping[str, Any] = {
         True, AuthUrl("conn_existing", "stripe", _STRIPE_URL, is_new=False)
     ),
 }
-COMPLETED = CompletedAuthorization(
-    "conn_xxx", "stripe", "active", "OAuth authorization completed successfully"
-)
-UNDECIDED = CompletedAuthorization(
-    "conn_xxx", "stripe", "pending", "OAuth authorization is not confirmed yet"
-)
+COMPLETED = CompletedAuthorization("conn_xxx", "stripe", ACTIVE, "OAuth authorization completed successfully")
+UNDECIDED = CompletedAuthorization("conn_xxx", "stripe", PENDING, "OAuth authorization is not confirmed yet")
 CREATED: Mapping[str, Any] = {
     "By OAuth": Success(
         True,
@@ -93,14 +90,14 @@ CREATED: Mapping[str, Any] = {
             ID,
             "Production Stripe",
             "stripe",
-            "pending",
+            PENDING,
             "https://api.nango.dev/oauth/connect/stripe?connection_id=xxx&public_key=xxx",
             "Redirect user to oauthUrl to complete connection",
         ),
     ),
     "With credentials": Success(
         True,
-        CreatedConnection(ID, "PandaDoc", "pandadoc", "active", UNSET, "Connection is ready to use"),
+        CreatedConnection(ID, "PandaDoc", "pandadoc", ACTIVE, UNSET, "Connection is ready to use"),
     ),
 }
 NEW_CONNECTIONS: Mapping[str, Any] = {
@@ -124,9 +121,9 @@ NEW_CONNECTIONS: Mapping[str, Any] = {
 DELETED = Deleted()
 REFRESHED = Refreshed(ID, _LOOKED)
 VERIFIED: Mapping[str, Any] = {
-    "Healthy": Success(True, Verified(True, ID, "stripe", "active", "acct_xxx", None, _LOOKED)),
+    "Healthy": Success(True, Verified(True, ID, "stripe", ACTIVE, "acct_xxx", None, _LOOKED)),
     "Unhealthy": Success(
-        True, Verified(False, ID, "stripe", "error", None, "Invalid API key provided", _LOOKED)
+        True, Verified(False, ID, "stripe", ERROR, None, "Invalid API key provided", _LOOKED)
     ),
     "Not yet authorized": Success(
         True,
@@ -134,7 +131,7 @@ VERIFIED: Mapping[str, Any] = {
             False,
             ID,
             "stripe",
-            "pending",
+            PENDING,
             UNSET,
             "Connection not yet authorized - complete OAuth flow first",
             _LOOKED,
@@ -147,8 +144,8 @@ SESSION = ConnectSession(
 EVENTS = SuccessPage(
     True,
     [
-        EventDetails(ID, 1, "created", _CREATED, "api_key:ck_a1b2", None, "pending", None),
-        EventDetails(ID, 2, "authorized", "2024-01-01T10:01:12.000Z", "callback", "pending", "active", None),
+        EventDetails(ID, 1, "created", _CREATED, "api_key:ck_a1b2", None, PENDING, None),
+        EventDetails(ID, 2, "authorized", "2024-01-01T10:01:12.000Z", "callback", PENDING, ACTIVE, None),
     ],
     PageMeta(has_more=False, next_cursor="Mg"),
 )

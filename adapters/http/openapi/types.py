@@ -9,6 +9,7 @@ from msgspec import Struct, UnsetType
 
 from adapters.http import schemas
 from adapters.http.openapi.meanings import MEANINGS
+from domain.connection import ConnectionStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 _REF = "#/components/schemas/"
+_STATUS: Schema = {
+    "description": "Where a connection stands: see Statuses.",
+    "type": "string",
+    "enum": [status.value for status in ConnectionStatus],
+}
+"""In the reference's order, for callers: msgspec would sort them, and quote our own docstring."""
 _ENVELOPES = ("Success_", "SuccessPage_")
 _ANSWERS = [
     type_ for type_ in vars(schemas).values() if isinstance(type_, type) and issubclass(type_, Struct)
@@ -34,6 +41,8 @@ def schemas_of(operations: Iterable[Operation]) -> tuple[Mapping[Any, Schema], d
     )
     found, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     of = dict(zip(types, found, strict=True))
+    if ConnectionStatus.__name__ in components:
+        components[ConnectionStatus.__name__] = _STATUS
     for request, meanings in MEANINGS.items():
         # By its name: an operation may have put more on top of the type that it reads.
         if request.__name__ in components:
