@@ -149,6 +149,11 @@ async def test_a_full_page_of_history_says_whether_there_is_more(
     assert (await answer.json())["meta"] == {"hasMore": more, "nextCursor": "c1"}
 
 
+async def test_a_history_in_which_nothing_has_happened_yet_has_no_cursor(company: Client) -> None:
+    answer = await company.get("/api/v1/events")
+    assert (await answer.json())["meta"] == {"hasMore": False}
+
+
 async def test_an_empty_page_of_history_keeps_the_reader_s_place(
     company: Client, fakes: FakeUseCases
 ) -> None:

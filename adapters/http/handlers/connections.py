@@ -121,7 +121,7 @@ class ConnectionHandlers:
             )
         except InvalidInput as problem:  # the core calls it a cursor, the caller calls it `after`
             raise InvalidInput(*(("after", message) for _, message in problem.details)) from None
-        # There is always a cursor to come back with: history grows.
+        # History grows: there is a cursor to come back with, except where nothing has happened yet.
         return ok_page(
             [present.event(fact) for fact in page.items],
             has_more=page.has_more,

@@ -202,7 +202,7 @@ VERIFY = Operation(
     ],
 )
 _HISTORY = Answer(
-    description="What happened, oldest first. There is always a cursor to come back with.",
+    description="What happened, oldest first. Once anything has, there is always a cursor to come back with.",
     types=[SuccessPage[EventDetails]],
     examples={"Created and authorized": examples.EVENTS},
 )
@@ -220,7 +220,10 @@ COMPANY_EVENTS = Operation(
     id="listEvents",
     tag=HISTORY,
     summary="History of all connections",
-    description="Poll it: give `meta.nextCursor` as `after`, and only what is new comes.",
+    description=(
+        "Poll it: give `meta.nextCursor` as `after`, and only what is new comes. Where nothing has happened "
+        "yet there is none: ask again without `after`."
+    ),
     query=EventsQuery,
     answers={200: _HISTORY},
     refusals=[BAD_LIMIT],
