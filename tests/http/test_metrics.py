@@ -47,6 +47,11 @@ async def test_metrics_need_no_key(client: Client) -> None:
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
 
 
+async def test_the_document_says_that_metrics_are_text(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    assert set(document["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
+
+
 async def test_metrics_with_a_port_of_their_own_are_not_beside_the_api(
     aiohttp_client: Callable[..., Awaitable[Any]],
 ) -> None:

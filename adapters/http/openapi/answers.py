@@ -33,7 +33,7 @@ COMPONENT_HEADERS: Schema = {
         "schema": {"type": "integer", "minimum": 1},
     },
 }
-_HTML: Schema = {"schema": {"type": "string"}}
+_TEXT: Schema = {"schema": {"type": "string"}}
 
 
 def answers_of(route: Route, schemas: Mapping[Any, Schema], max_body: int) -> Schema:
@@ -61,7 +61,9 @@ def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
                 title: {"value": msgspec.to_builtins(value)} for title, value in answer.examples.items()
             }
     if answer.html:
-        content["text/html"] = _HTML
+        content["text/html"] = _TEXT
+    if answer.text:
+        content["text/plain"] = _TEXT
     described: Schema = {"description": answer.description, "headers": headers}
     return {**described, "content": content} if content else described
 
@@ -85,7 +87,7 @@ def _refused(told: list[Refusal], *, html: bool) -> Schema:
         }
     }
     if html:
-        content["text/html"] = _HTML
+        content["text/html"] = _TEXT
     return {
         "description": f"{status.phrase}.",
         "headers": _headers(*retry),

@@ -25,6 +25,7 @@ class Answer:
         types: the envelopes that it may be; none where there is no JSON.
         examples: envelopes, or texts for `html`, by title.
         html: a browser gets a page instead, or, without types, everybody does.
+        text: it is plain text.
         headers: those beyond the ones that every answer has, by name, with their meaning.
 
     """
@@ -33,6 +34,7 @@ class Answer:
     types: Sequence[Any] = ()
     examples: Mapping[str, Any] = field(factory=dict)
     html: bool = False
+    text: bool = False
     headers: Mapping[str, str] = field(factory=dict)
 
 

@@ -74,7 +74,7 @@ METRICS = Operation(
     tag=SERVICE,
     summary="Metrics",
     description="The numbers of the process that answers, in Prometheus' text format.",
-    answers={200: Answer(description="The numbers of now, as text.")},
+    answers={200: Answer(description="The numbers of now, as text.", text=True)},
 )
 _CACHED = {"ETag": "Names this version.", "Cache-Control": "Ask again before each use."}
 _SAME = Answer(description="It is still the version that If-None-Match names.", headers=_CACHED)
