@@ -162,6 +162,7 @@ def _of_aiohttp(error: web.HTTPException) -> Refusal:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UNEXPECTED
     allow = error.headers.get("Allow")
-    return Refusal(
-        status=error.status, code=code, message=message, headers={} if allow is None else {"Allow": allow}
-    )
+    if allow is None:
+        return Refusal(status=error.status, code=code, message=message)
+    message = f"{message}; it answers to {allow.replace(',', ', ')}"
+    return Refusal(status=error.status, code=code, message=message, headers={"Allow": allow})

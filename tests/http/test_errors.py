@@ -109,6 +109,15 @@ async def test_the_unexpected_tells_the_caller_nothing(company: Client, fakes: F
     )
 
 
+async def test_another_method_is_told_which_ones_there_are(company: Client) -> None:
+    answer = await company.put("/api/v1/connections")
+    assert (answer.status, (await answer.json())["error"]["message"], answer.headers["Allow"]) == (
+        405,
+        "This address does not answer to this method; it answers to GET, POST",
+        "GET,POST",
+    )
+
+
 async def test_all_problems_of_a_request_are_told_at_once(company: Client) -> None:
     answer = await company.get("/api/v1/connections?limit=0&status=fine&colour=red")
     details = [
