@@ -61,6 +61,12 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
 }
 """Every error of the domain, with its status and the code that callers see."""
 
+CHALLENGES: Mapping[type[errors.DomainError], str] = {
+    errors.Unauthenticated: 'ApiKey header="x-api-key"',
+    errors.WebhookRefused: 'HmacSha256 header="X-Nango-Hmac-Sha256"',
+}
+"""What each 401 asks for in WWW-Authenticate, which it must have (RFC 9110 §15.5.2). The schemes are ours."""
+
 CODES = [
     code
     for _, code in (
@@ -146,12 +152,15 @@ def _of_domain(error: errors.DomainError) -> Refusal:
     retry_after = getattr(
         error, "retry_after", _RETRY_AFTER_NONSENSE if status == HTTPStatus.BAD_GATEWAY else None
     )
+    headers = {} if retry_after is None else {"Retry-After": str(max(1, int(retry_after)))}
+    if type(error) in CHALLENGES:
+        headers["WWW-Authenticate"] = CHALLENGES[type(error)]
     return Refusal(
         status=status,
         code=code,
         message=f"Invalid request: {message}" if invalid else str(error),
         details=invalid,
-        headers={} if retry_after is None else {"Retry-After": str(max(1, int(retry_after)))},
+        headers=headers,
         reason=error.code,
         why=error.why,
     )

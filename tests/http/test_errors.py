@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from adapters.http.errors import TABLE
+from adapters.http.errors import CHALLENGES, TABLE
 from domain import errors
 from tests.http.fakes import ABSENT_ID, ID
 
@@ -107,6 +107,26 @@ async def test_the_unexpected_tells_the_caller_nothing(company: Client, fakes: F
             },
         },
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "challenge"),
+    [
+        ("GET", URL, 'ApiKey header="x-api-key"'),
+        ("POST", "/api/v1/webhooks/nango", 'HmacSha256 header="X-Nango-Hmac-Sha256"'),
+    ],
+)
+async def test_who_is_not_known_is_told_what_to_send(
+    client: Client, fakes: FakeUseCases, method: str, path: str, challenge: str
+) -> None:
+    fakes.receive_webhook.answer = errors.WebhookRefused()
+    answer = await client.request(method, path)
+    assert (answer.status, answer.headers.get("WWW-Authenticate")) == (401, challenge)
+
+
+def test_every_401_has_a_challenge() -> None:
+    refused = {error for error, (status, _) in TABLE.items() if status == 401}
+    assert set(CHALLENGES) == refused
 
 
 async def test_another_method_is_told_which_ones_there_are(company: Client) -> None:

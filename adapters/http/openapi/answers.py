@@ -32,6 +32,11 @@ COMPONENT_HEADERS: Schema = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
+    "WWW-Authenticate": {
+        "description": "What was missing or wrong, and the header that it belongs in.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
 }
 _TEXT: Schema = {"schema": {"type": "string"}}
 
@@ -79,7 +84,7 @@ def _refusals(route: Route, max_body: int) -> list[Refusal]:
 
 def _refused(told: list[Refusal], *, html: bool) -> Schema:
     status = HTTPStatus(told[0].status)
-    retry = ["Retry-After"] if any("Retry-After" in each.headers for each in told) else []
+    headers = [name for name in COMPONENT_HEADERS if any(name in each.headers for each in told)]
     content: Schema = {
         "application/json": {
             "schema": {"$ref": f"#/components/schemas/{Refused.__name__}"},
@@ -90,7 +95,7 @@ def _refused(told: list[Refusal], *, html: bool) -> Schema:
         content["text/html"] = _TEXT
     return {
         "description": f"{status.phrase}.",
-        "headers": _headers(*retry),
+        "headers": _headers(*headers),
         "content": content,
     }
 
