@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 from aiohttp.hdrs import EXPECT
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDictProxy
 
 from adapters.http.answers import refused
 from adapters.http.boundary import LEAVING, REQUEST_ID
-from adapters.http.errors import UNEXPECTED, UNREADABLE
+from adapters.http.errors import UNEXPECTED, UNREADABLE, Refusal
 
 if TYPE_CHECKING:
     import socket
@@ -27,11 +28,20 @@ if TYPE_CHECKING:
 
     from aiohttp.http_parser import RawRequestMessage
 
+MAX_LINE = 8190
+"""The longest first line in bytes, with the address in it: aiohttp's own limit."""
+
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
 
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
+
+TOO_LONG = Refusal(
+    status=400,
+    code="BAD_REQUEST",
+    message=f"The address or a header is too long: at most {MAX_LINE} and {MAX_FIELD} bytes are taken",
+)
 
 LAST_WORDS = 1.0
 """Seconds in which a connection without a request may still bring one, once nobody is let in any more."""
@@ -51,7 +61,7 @@ class Runner(web.AppRunner):
     __slots__ = ("_head_seconds",)
 
     def __init__(self, app: web.Application, *, head_seconds: float = HEAD_SECONDS, **options: Any) -> None:
-        super().__init__(app, access_log=None, max_field_size=MAX_FIELD, **options)
+        super().__init__(app, access_log=None, max_line_size=MAX_LINE, max_field_size=MAX_FIELD, **options)
         self._head_seconds = head_seconds
 
     async def _make_server(self) -> web.Server:
@@ -184,6 +194,8 @@ class Protocol(web.RequestHandler):
         """Answer in the envelope, close, and tell of it without the bytes that were wrong."""
         request_id = secrets.token_hex(16)
         refusal = UNEXPECTED if status >= _SERVER_ERROR else UNREADABLE
+        if isinstance(exc, LineTooLong):
+            refusal = TOO_LONG
         # Of a client that has gone the boundary has told already.
         if not isinstance(exc, ConnectionError):
             _log.info(

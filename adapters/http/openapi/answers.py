@@ -11,6 +11,7 @@ from aiohttp import web
 from adapters.http.answers import envelope as in_envelope
 from adapters.http.errors import UNEXPECTED, UNREADABLE, BodyTooLarge, refusal
 from adapters.http.schemas import Refused
+from adapters.http.server import TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ def _refusals(route: Route, max_body: int) -> list[Refusal]:
         found.append(refusal(BodyTooLarge(max_body)))
         if route.operation.body is not dict:
             found.append(refusal(web.HTTPUnsupportedMediaType()))
-    return [*found, UNREADABLE, UNEXPECTED]
+    return [*found, UNREADABLE, TOO_LONG, UNEXPECTED]
 
 
 def _refused(told: list[Refusal], *, html: bool) -> Schema:
