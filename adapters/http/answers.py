@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from adapters.http import pages
 from adapters.http.schemas import Failure, PageMeta, Problem, Refused, Success, SuccessPage
-from domain.errors import AuthorizationSuperseded
+from domain.errors import AuthorizationFailed, AuthorizationSuperseded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,8 @@ def refused_page(refusal: Refusal, request_id: str) -> web.Response:
     headers = {**pages.HEADERS, **refusal.headers}
     if refusal.reason == AuthorizationSuperseded.code:
         body = pages.overtaken(AuthorizationSuperseded.meaning, request_id)
+    elif refusal.reason == AuthorizationFailed.code:
+        body = pages.failed(refusal.message, request_id)
     else:
         body = pages.refused(refusal.message, request_id)
     return web.Response(body=body, status=refusal.status, headers=headers)

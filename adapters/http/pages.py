@@ -79,6 +79,11 @@ def refused(message: str, request_id: str) -> bytes:
     return _page(_BAD, "Not connected", message, note=f"Request id: {request_id}")
 
 
+def failed(message: str, request_id: str) -> bytes:
+    """Say that the provider or the person refused, and what can be done."""
+    return refused(f"{message}. Start again from your application.", request_id)
+
+
 def overtaken(meaning: str, request_id: str) -> bytes:
     """Say that this did not count; the connection may well be active."""
     return _page(_NOTE, "Not needed any more", meaning, note=f"Request id: {request_id}")

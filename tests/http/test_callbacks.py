@@ -190,6 +190,15 @@ async def test_a_person_gets_a_page(
     assert said in await answer.text()
 
 
+@pytest.mark.parametrize("url", [f"{RELAY}?state=cs_a", f"{REPORT}?connectionId={ID}"])
+async def test_a_person_who_was_refused_is_told_what_to_do(
+    client: Client, fakes: FakeUseCases, url: str
+) -> None:
+    fakes.complete_authorization.answer = fakes.report_authorization.answer = FAILED
+    page = await (await client.get(url, headers=BROWSER)).text()
+    assert "Authorization failed: access_denied. Start again from your application." in page
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html;q=0, */*", "text/html;q=x", ""])
 async def test_a_client_that_does_not_ask_for_a_page_gets_json(client: Client, accept: str) -> None:
     answer = await client.get(f"{RELAY}?state=cs_a", headers={"Accept": accept})
