@@ -173,8 +173,16 @@ class AuthUrlQuery(Struct, rename="camel", forbid_unknown_fields=True):
 class ReportQuery(Struct, rename="camel", forbid_unknown_fields=True):
     """The query of the reference's callback; whatever else is in it is ignored."""
 
-    connection_id: str = ""
-    success: Annotated[Literal["true", "false"], Meta(description="true or false")] | UnsetType = UNSET
+    connection_id: Annotated[
+        str, Meta(extra_json_schema={"example": "conn_550e8400-e29b-41d4-a716-446655440000"})
+    ] = ""
+    success: (
+        Annotated[
+            Literal["true", "false"],
+            Meta(description="true or false", extra_json_schema={"example": "true"}),
+        ]
+        | UnsetType
+    ) = UNSET
     error: str | UnsetType = UNSET
     redirect_url: str | UnsetType = UNSET
 

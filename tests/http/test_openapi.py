@@ -321,6 +321,13 @@ async def test_the_page_has_a_line_to_paste_for_a_create(page: _Page) -> None:
     ) in page.text
 
 
+async def test_the_line_to_paste_for_a_callback_names_a_connection(page: _Page) -> None:
+    assert (
+        "curl 'http://localhost:3000/api/v1/connections/stripe/callback"
+        "?connectionId=conn_550e8400-e29b-41d4-a716-446655440000&success=true'"
+    ) in page.text
+
+
 def test_what_a_catalogue_says_is_text_on_the_page() -> None:
     assert (tag("p", "<b>", title='"'), words("a < `b & c`")) == (
         '<p title="&quot;">&lt;b&gt;</p>',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from adapters.http.openapi.fields import fields, row
 from adapters.http.openapi.html import Html, join, prose, tag, words
@@ -47,11 +48,18 @@ def section(document: Described, path: str, method: str) -> Html:
 
 
 def curl(server: str, path: str, method: str, operation: Described) -> str:
-    """Write the call as a line for a shell, with examples for what must be given."""
+    """Write the call as a line for a shell, with the examples of its parameters and the first of its body."""
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "")))
-    parts = ["curl", shlex.quote(f"{server}{path}")]
+    query = urlencode(
+        {
+            parameter["name"]: parameter["example"]
+            for parameter in operation["parameters"]
+            if parameter["in"] == "query" and "example" in parameter
+        }
+    )
+    parts = ["curl", shlex.quote(f"{server}{path}?{query}" if query else f"{server}{path}")]
     if method != "get":
         parts.insert(1, f"-X {method.upper()}")
     if any("apiKey" in scheme for scheme in operation["security"]):
