@@ -97,7 +97,7 @@ def may_authorize(connection: Connection) -> None:
 
     """
     if connection.auth_kind is AuthKind.API_KEY:
-        raise InvalidInput(("credentials", "are required: this connection uses an API key"))
+        raise InvalidInput(("credentials", "must be given, to reauthorize: this connection uses an API key"))
     if connection.status is ACTIVE:
         raise ActiveConnectionExists(connection.provider)
 

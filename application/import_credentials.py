@@ -28,7 +28,9 @@ def api_key_of(provider: Provider) -> ApiKey:
 
     """
     if provider.api_key is None:
-        raise InvalidInput(("credentials", f"{provider.key} takes no API keys; connect it by OAuth"))
+        raise InvalidInput(
+            ("credentials", f"must be left out: {provider.key} takes no API keys; connect it by OAuth")
+        )
     return provider.api_key
 
 

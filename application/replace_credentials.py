@@ -63,7 +63,9 @@ class ReplaceCredentials:
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id)
             if connection.auth_kind is not AuthKind.API_KEY:
-                raise InvalidInput(("credentials", "this connection was authorized by OAuth; leave them out"))
+                raise InvalidInput(
+                    ("credentials", "must be left out: this connection was authorized by OAuth")
+                )
             api_key = api_key_of(self._catalogue.get(connection.provider).provider)
             values = normalise_parameters(
                 api_key.parameters,

@@ -208,6 +208,14 @@ async def test_what_is_missing_unknown_or_ill_formed_is_named_and_nango_sees_not
     assert world.gateway.calls.total() == 0
 
 
+async def test_a_provider_without_keys_wants_none(world: WatchWorld) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await world.by_key("slack", {"apiKey": "k"})
+    assert refused.value.details == (
+        ("credentials", "must be left out: slack takes no API keys; connect it by OAuth"),
+    )
+
+
 # ── while it is tried ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -250,8 +250,11 @@ async def test_parameters_that_are_not_given_stay(world: WatchWorld) -> None:
 
 async def test_an_oauth_connection_takes_no_key(world: WatchWorld) -> None:
     connection = await world.authorize()
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput) as refused:
         await world.replace(connection.id, NEW)
+    assert refused.value.details == (
+        ("credentials", "must be left out: this connection was authorized by OAuth"),
+    )
     assert world.gateway.calls["import_credentials"] == 0
 
 
@@ -261,8 +264,12 @@ async def test_nobody_is_sent_to_authorize_what_uses_a_key(world: WatchWorld, st
     if status == "disconnected":
         connection = await world.disconnect(connection.id)
     for call in (world.reauthorize(connection.id), world.open_session(connection.id)):
-        with pytest.raises(InvalidInput, match="API key"):
+        with pytest.raises(InvalidInput) as refused:
             await call
+        # A connect session takes no credentials: it must not ask for them, but say where they go.
+        assert refused.value.details == (
+            ("credentials", "must be given, to reauthorize: this connection uses an API key"),
+        )
     assert await world.connection(connection.id) == connection
     assert await world.attempts(connection.id) == []
 
