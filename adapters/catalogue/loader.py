@@ -91,7 +91,10 @@ def _from_entry_point(point: EntryPoint) -> Adapters:
     if isinstance(loaded, ModuleType):
         adapters = _from_folder(files(loaded)) if hasattr(loaded, "__path__") else {}
         if not adapters:
-            raise CatalogueError(_source(point), "is not a package that holds TOML files")
+            raise CatalogueError(
+                _source(point),
+                "is not a package that holds TOML files; its build takes them along only as package data",
+            )
         return adapters
     if not _is_adapter(loaded):
         raise CatalogueError(

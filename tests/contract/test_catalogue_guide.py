@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 GUIDE = (Path(__file__).parents[2] / "docs/adding-a-provider.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-ERROR, ACME, CHECK, TRY_ACME, OBJECT, PYPROJECT, TRY_OBJECT = [text for _, text in BLOCKS]
+ERROR, ACME, CHECK, TRY_ACME, PACKAGE, OBJECT, PYPROJECT, TRY_OBJECT = [text for _, text in BLOCKS]
 
 
 def run(example: str) -> None:
@@ -41,7 +42,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    sys.modules.pop("salesforce_by_token", None)
+    for name in ("salesforce_by_token", "acme_providers"):
+        sys.modules.pop(name, None)
 
 
 def test_the_toml_example_works_as_the_page_says(folder: Path) -> None:
@@ -55,6 +57,22 @@ def test_the_error_on_the_page_is_the_one_that_is_given(folder: Path) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_catalogue(folder)
     assert str(caught.value).replace(str(folder), "/etc/connections") == ERROR.strip()
+
+
+def test_a_package_of_toml_files_is_built_and_found_as_the_page_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, installed = folder / "source", folder / "installed"
+    (source / "acme_providers").mkdir(parents=True)
+    (source / "pyproject.toml").write_text(PACKAGE)
+    (source / "acme_providers/__init__.py").touch()
+    (source / "acme_providers/acme.toml").write_text(ACME)
+    # With what is here, and nothing else.
+    how = ("--no-index", "--no-deps", "--no-build-isolation", "--target", installed)
+    pip = (sys.executable, "-m", "pip", "install", *how, source)
+    subprocess.run(pip, check=True, capture_output=True)  # noqa: S603 - our own words
+    monkeypatch.syspath_prepend(installed)
+    assert load_catalogue(None).get("acme").provider.name == "Acme CRM"
 
 
 def test_the_python_example_works_as_the_page_says(folder: Path) -> None:
