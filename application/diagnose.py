@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.findings import broken, doubtful, good
+from application.findings import broken, doubtful, good, told
 from application.try_flow import try_flow
 from application.try_key import missing_scopes
 from domain.errors import DomainError, GatewayNonsense, GatewayRefused, IntegrationMissing, StoreUnavailable
@@ -73,7 +73,7 @@ class Diagnose:
                 "Check CONNECTIONS_NANGO_URL, the way there (DNS, firewall, TLS), and Nango's own health "
                 "and database. Connections can be read meanwhile, and not be authorized."
             )
-            return [broken("nango", str(problem), advice)]
+            return [broken("nango", told(problem), advice)]
         if missing := await missing_scopes(self._gateway):
             message = f"Nango accepts our key, which lacks {', '.join(missing)}."
             return [

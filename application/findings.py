@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from domain.errors import DomainError
 
 
 class Severity(StrEnum):
@@ -38,3 +42,8 @@ def doubtful(check: str, message: str, advice: str) -> Finding:
 def broken(check: str, message: str, advice: str) -> Finding:
     """Say that something does not work."""
     return Finding(check=check, status=Severity.ERROR, message=message, advice=advice)
+
+
+def told(problem: DomainError) -> str:
+    """Give the sentence that callers get, and what only an operator is told beyond it."""
+    return f"{problem} ({problem.why})" if problem.why else str(problem)

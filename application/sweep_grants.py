@@ -160,7 +160,11 @@ class SweepGrants:
             for grant in over:
                 await self._gateway.delete(grant.integration, grant.nango_id)
         except DomainError as problem:
-            _log.warning("not all that is over was removed at Nango", code=problem.code, problem=str(problem))
+            _log.warning(
+                "not all that is over was removed at Nango",
+                code=problem.code,
+                problem=problem.why or str(problem),
+            )
 
     async def _owe(self, connection: Connection) -> None:
         async with self._store.begin() as tx:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
 
-from application.findings import broken, doubtful, good
+from application.findings import broken, doubtful, good, told
 from application.try_flow import try_flow
 from domain.errors import DomainError, GatewayRefused, InvalidParameters
 from domain.provider import normalise_parameters
@@ -32,7 +32,7 @@ class TryProvider:
             present = set(await self._gateway.integrations())
         except DomainError as problem:
             wrong = "SECRET_KEY" if isinstance(problem, GatewayRefused) else "URL"
-            return [broken("nango", str(problem), f"Check CONNECTIONS_NANGO_{wrong}.")]
+            return [broken("nango", told(problem), f"Check CONNECTIONS_NANGO_{wrong}.")]
         findings = []
         for table, way in (("oauth", provider.oauth), ("api_key", provider.api_key)):
             if way is None:

@@ -243,7 +243,14 @@ class GatewayUnavailable(Unavailable):
 
     code = "gateway_unavailable"
 
-    def __init__(self, message: str = "Nango does not answer. Try again.", *, retry_after: int = 5) -> None:
+    def __init__(
+        self,
+        message: str = "Nango does not answer. Try again.",
+        *,
+        retry_after: int = 5,
+        why: str | None = None,
+    ) -> None:
+        self.why = why
         super().__init__(message, retry_after=retry_after)
 
 

@@ -178,16 +178,28 @@ class NangoClient:
                     cut=len(content) > max_body,
                 )
         except aiohttp.ConnectionTimeoutError:
-            return GatewayUnavailable("Nango cannot be reached. Try again.")
+            return _unreachable(f"no connection was made, or came free, within {self._connect_deadline:g} s")
         except TimeoutError:
             return GatewayTimeout("Nango did not answer in time.")
         except (_Dropped, aiohttp.ClientPayloadError):
             return _Dropped()
-        except (aiohttp.ClientConnectionError, OSError):
-            return GatewayUnavailable("Nango cannot be reached. Try again.")
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            return _unreachable(_why(error))
         except (aiohttp.ClientError, ValueError):
             # Not HTTP; or an id that Nango gave us once does not fit into a header.
             return GatewayNonsense()
+
+
+def _unreachable(why: str) -> GatewayUnavailable:
+    return GatewayUnavailable("Nango cannot be reached. Try again.", why=why)
+
+
+def _why(error: Exception) -> str:
+    """Give the words of the resolver, the system or OpenSSL, and no others: those might be a request's."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

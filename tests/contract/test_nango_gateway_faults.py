@@ -141,8 +141,10 @@ async def test_a_nango_that_is_not_there_is_unavailable() -> None:
         pass
     async with open_client_session() as session:
         gateway = NangoGateway(session, base_url=server.url, secret_key=KEY)
-        with pytest.raises(GatewayUnavailable, match="cannot be reached"):
+        with pytest.raises(GatewayUnavailable, match="cannot be reached") as caught:
             await gateway.integrations()
+    assert "Connect call failed" in str(caught.value.why)
+    assert str(caught.value) == "Nango cannot be reached. Try again."  # what callers are told
 
 
 @pytest.mark.parametrize("operation", sorted(ONCE))
