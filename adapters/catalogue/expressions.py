@@ -58,16 +58,22 @@ class Expression:
         """Compile an expression.
 
         Raises:
-            ValueError: it is no JMESPath, calls an unknown function, or begins with an unknown fact.
+            ValueError: it is no JMESPath, calls an unknown function or one with too few or too many
+                arguments, or begins with an unknown fact.
 
         """
         try:
             parsed = jmespath.compile(text)
         except JMESPathError as error:
             raise ValueError(f"is not a JMESPath expression: {' '.join(str(error).split())}") from error
-        for name in _functions(parsed.parsed):
+        for name, given in _calls(parsed.parsed):
             if name not in _Functions.FUNCTION_TABLE:
                 raise ValueError(f"calls {name}(), which is not a function of JMESPath or ours")
+            wanted = _Functions.FUNCTION_TABLE[name]["signature"]
+            more = bool(wanted and wanted[-1].get("variadic"))
+            if given < len(wanted) or (given > len(wanted) and not more):
+                takes = f"{len(wanted)}{' or more' if more else ''}"
+                raise ValueError(f"calls {name}() with {given} arguments, and it takes {takes}")
         reads = frozenset(_roots(parsed.parsed))
         if unknown := sorted(reads - FACTS):
             raise ValueError(f"begins with {unknown[0]!r}; known are {', '.join(sorted(FACTS))}")
@@ -96,12 +102,12 @@ class Expression:
         return result is not False and result not in (None, "", [], {})
 
 
-def _functions(node: Any) -> Iterator[str]:
-    """Name every function that is called: JMESPath itself looks them up only when it gets there."""
+def _calls(node: Any) -> Iterator[tuple[str, int]]:
+    """Give each call's function and number of arguments: JMESPath looks at them only when it gets there."""
     if node["type"] == "function_expression":
-        yield node["value"]
+        yield node["value"], len(node["children"])
     for child in _children(node):
-        yield from _functions(child)
+        yield from _calls(child)
 
 
 def _roots(node: Any) -> Iterator[str]:

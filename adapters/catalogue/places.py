@@ -11,11 +11,11 @@ _HEADER = re.compile(r"\s*(?P<opening>\[\[?)\s*(?P<name>[^\[\]]+?)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*(?P<name>[\w\-.\"' ]+?)\s*=")
 
 
-def line_of(text: str, path: Path) -> int | None:
-    """Give the line of the key, else of the closest table around it that the text names, from 1."""
+def line_of(text: str, path: Path) -> int:
+    """Give the line of the key, else of the closest table around it that the text names, else the first."""
     table: Path = ()
     counts: dict[Path, int] = {}
-    best: tuple[int, int | None] = (0, None)
+    best = (0, 1)
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.match(line):
             here = table = _parts(header["name"])

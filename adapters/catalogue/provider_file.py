@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 MAX_REASON = 300
 
+_KINDS = {
+    "string": 'a text, in "quotes"',
+    "boolean": "true or false",
+    "array": "a list of tables, each under [[double brackets]]",
+    "object": "a table",
+}
+"""JSON Schema's types, as who writes TOML knows them."""
+
 
 @cache
 def validator() -> Draft202012Validator:
@@ -78,7 +86,11 @@ def _problems(raw: Mapping[str, Any], key: str) -> Iterator[tuple[Path, str]]:
     if raw["key"] != key:
         yield ("key",), f"is {raw['key']!r}, but the file is named {key!r}"
     for section in ("oauth", "api_key"):
+        names: set[str] = set()
         for index, parameter in enumerate(raw.get(section, {}).get("parameters", ())):
+            if parameter["name"] in names:
+                yield (section, "parameters", index, "name"), f"is {parameter['name']!r} for the second time"
+            names.add(parameter["name"])
             yield from _attempt(_regex, (section, "parameters", index, "pattern"), parameter["pattern"])
     for name, template in raw.get("api_key", {}).get("credentials", {}).items():
         yield from _attempt(placeholders, ("api_key", "credentials", name), template)
@@ -107,7 +119,25 @@ def _violation(error: ValidationError) -> tuple[Path, str]:
         return path, "needs a table [oauth] or [api_key]"
     if error.validator == "not":
         return path, f"may not be {instance!r}, which auth-url takes for itself"
-    return path, error.message
+    return path, _what_would_be_right(error.validator, rule, schema, instance) or error.message
+
+
+def _what_would_be_right(validator: object, rule: Any, schema: Any, instance: object) -> str | None:
+    """Say what a value must be, before what it is: that one may be long."""
+    match validator:
+        case "pattern":
+            right = schema["patternErrorMessage"]
+        case "type":
+            right = f"must be {_KINDS[rule]}"
+        case "enum":
+            right = f"must be {' or '.join(rule)}"
+        case "maxLength":
+            right = f"must have {rule} characters at most"
+        case "minLength" | "minProperties":
+            return "must not be empty"
+        case _:
+            return None
+    return f"{right}, not {instance!r}"
 
 
 def _attempt(check: Callable[[str], object], path: Path, text: str) -> Iterator[tuple[Path, str]]:

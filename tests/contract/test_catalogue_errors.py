@@ -58,35 +58,35 @@ error_message = "response.error.message"
 VIOLATIONS = [
     ('key = "acme"', 'key = "acme', 1, None, "Illegal character '\\n'"),
     ('name = "Acme"', 'name = "Acme"\nname = "Acme"', 3, None, "Cannot overwrite a value"),
-    ('key = "acme"\n', "", None, "key", "is required"),
-    ('key = "acme"', 'key = "Acme"', 1, "key", "'Acme' does not match"),
+    ('key = "acme"\n', "", 1, "key", "is required"),
+    ('key = "acme"', 'key = "Acme"', 1, "key", "must be a lower-case letter and"),
     ('key = "acme"', 'key = "acme2"', 1, "key", "is 'acme2', but the file is named 'acme'"),
-    ('name = "Acme"', "name = 5", 2, "name", "5 is not of type 'string'"),
-    ('description = "CRM"', 'description = ""', 3, "description", "'' should be non-empty"),
+    ('name = "Acme"', "name = 5", 2, "name", 'must be a text, in "quotes", not 5'),
+    ('description = "CRM"', 'description = ""', 3, "description", "must not be empty"),
     ('category = "crm"', 'category = "crm"\nicon = "x"', 5, "icon", "is not known here; known are key, name"),
-    ('"https://acme.example/docs"', '"javascript:alert(1)"', 5, "docs_url", "does not match '^https://"),
+    ('"https://acme.example/docs"', '"javascript:alert(1)"', 5, "docs_url", "must be an https:// address"),
     ('[oauth]\nintegration = "acme"', "[oauth]", 7, "oauth.integration", "is required"),
     ('integration = "acme"', 'integraton = "acme"', 8, "oauth.integraton", "is not known here"),
-    ('"100d"', '"100 days"', 9, "oauth.refresh_token_lifetime", "'100 days' does not match"),
-    ('"100d"', "100", 9, "oauth.refresh_token_lifetime", "100 is not of type 'string'"),
-    ('name = "region"', 'name = "r-1"', 12, "oauth.parameters[0].name", "'r-1' does not match"),
+    ('"100d"', '"100 days"', 9, "oauth.refresh_token_lifetime", "must be days or hours such as 90d"),
+    ('"100d"', "100", 9, "oauth.refresh_token_lifetime", 'must be a text, in "quotes"'),
+    ('name = "region"', 'name = "r-1"', 12, "oauth.parameters[0].name", "must be a letter and more letters"),
     ('name = "region"', 'name = "redirectUrl"', 12, "oauth.parameters[0].name", "auth-url takes for itself"),
     ('"^[a-z]+$"', '"^[a-z+$"', 14, "oauth.parameters[0].pattern", "is not a regular expression"),
     ('label = "Account id"\n', "", 16, "oauth.parameters[1].label", "is required"),
     ('"^[0-9]+$"', '"(?P<x"', 19, "oauth.parameters[1].pattern", "is not a regular expression"),
-    ("required = false", 'required = "no"', 20, "oauth.parameters[1].required", "is not of type 'boolean'"),
-    ("required = false", 'target = "body"', 20, "oauth.parameters[1].target", "'body' is not one of"),
-    ('type = "API_KEY"', 'type = "key"', 24, "api_key.type", "'key' does not match"),
+    ("required = false", 'required = "no"', 20, "oauth.parameters[1].required", "must be true or false"),
+    ("required = false", 'target = "body"', 20, "oauth.parameters[1].target", "must be connection_config or"),
+    ('type = "API_KEY"', 'type = "key"', 24, "api_key.type", "must be one of Nango's types"),
     ('"{apiKey}"', '"{api key}"', 27, "api_key.credentials.apiKey", "has a brace that belongs to no {name}"),
     ('"{apiKey}"', '"{apiKey"', 27, "api_key.credentials.apiKey", "has a brace that belongs to no {name}"),
-    ('apiKey = "{apiKey}"', "", 26, "api_key.credentials", "should be non-empty"),
-    ('method = "GET"', 'method = "DELETE"', 30, "identity.method", "'DELETE' is not one of"),
-    ('"/v1/me/$', '"v1/me/$', 31, "identity.path", "does not match '^/"),
+    ('apiKey = "{apiKey}"', "", 26, "api_key.credentials.apiKey", "is required"),
+    ('method = "GET"', 'method = "DELETE"', 30, "identity.method", "must be GET or POST, not 'DELETE'"),
+    ('"/v1/me/$', '"v1/me/$', 31, "identity.path", "must be a path such as /v1/me"),
     ("${connectionConfig.region}", "{region}", 31, "identity.path", "may only have placeholders such as"),
     ("${connectionConfig.region}", "${apiKey}", 31, "identity.path", "may only have placeholders such as"),
-    ("{ accept =", '{ "a b" =', 32, "identity.headers", "'a b' does not match"),
-    ('"application/json"', '"a\\nb"', 32, "identity.headers.accept", "does not match"),
-    ('base_url = ""', 'base_url = "http://a"', 33, "identity.base_url", "does not match"),
+    ("{ accept =", '{ "a b" =', 32, "identity.headers", "must have names of letters"),
+    ('"application/json"', '"a\\nb"', 32, "identity.headers.accept", "must be one line"),
+    ('base_url = ""', 'base_url = "http://a"', 33, "identity.base_url", "must be an https:// address"),
     ('base_url = ""', 'base_url = "https://{host}/"', 33, "identity.base_url", "wants {host}, which is no"),
     ('base_url = ""', 'base_url = "https://{}/"', 33, "identity.base_url", "a brace that belongs to no"),
     (
@@ -106,8 +106,16 @@ VIOLATIONS = [
     ("response.ok ==", "response.ok = ", 34, "identity.healthy", "is not a JMESPath expression"),
     ("response.error ==", "body.error ==", 35, "identity.dead", "begins with 'body'; known are"),
     ('"response.id"', '"uppercase(response.id)"', 36, "identity.account_id", "calls uppercase(), which"),
-    ('"response.name"', '""', 37, "identity.account_name", "'' should be non-empty"),
-    ('"response.error.message"', "{}", 38, "identity.error_message", "is not of type 'string'"),
+    ('"response.name"', '""', 37, "identity.account_name", "must not be empty"),
+    ('"response.error.message"', "{}", 38, "identity.error_message", "must be a text"),
+    ('{ accept = "application/json" }', '"json"', 32, "identity.headers", "must be a table, not 'json'"),
+    ('name = "accountId"', 'name = "region"', 17, "oauth.parameters[1].name", "'region' for the second time"),
+    ("apiKey =", "api_key =", 26, "api_key.credentials.apiKey", "is required"),
+    ('"API_KEY"', '"BASIC"', 26, "api_key.credentials.username", "is required"),
+    ('"API_KEY"', '"TBA"', 26, "api_key.credentials.token_id", "is required"),
+    ('"response.id"', '"to_string()"', 36, "identity.account_id", "with 0 arguments, and it takes 1"),
+    ('"response.id"', "\"lower('a', 'b')\"", 36, "identity.account_id", "with 2 arguments, and it takes 1"),
+    ('"response.id"', '"merge()"', 36, "identity.account_id", "with 0 arguments, and it takes 1 or more"),
 ]
 
 
@@ -121,7 +129,7 @@ def test_the_file_that_the_others_spoil_is_good() -> None:
 
 @pytest.mark.parametrize(("old", "new", "line", "key", "reason"), VIOLATIONS)
 def test_a_violation_is_named_with_its_place(
-    old: str, new: str, line: int | None, key: str | None, reason: str
+    old: str, new: str, line: int, key: str | None, reason: str
 ) -> None:
     assert GOOD.count(old) >= 1
     with pytest.raises(CatalogueError) as caught:
@@ -133,7 +141,9 @@ def test_a_violation_is_named_with_its_place(
 def test_the_message_reads_from_the_place_to_the_reason() -> None:
     with pytest.raises(CatalogueError) as caught:
         parse(GOOD.replace('"100d"', "100"))
-    assert str(caught.value) == "acme.toml:9: oauth.refresh_token_lifetime: 100 is not of type 'string'"
+    assert str(caught.value) == (
+        'acme.toml:9: oauth.refresh_token_lifetime: must be a text, in "quotes", not 100'
+    )
 
 
 def test_a_provider_that_cannot_be_connected_is_refused() -> None:
@@ -142,17 +152,30 @@ def test_a_provider_that_cannot_be_connected_is_refused() -> None:
         parse(head)
 
 
+def test_a_table_where_a_list_of_them_belongs_is_told_its_brackets() -> None:
+    head = GOOD.partition("[oauth]")[0]
+    with pytest.raises(CatalogueError, match=r"oauth\.parameters: .* under \[\[double brackets\]\], not"):
+        parse(f'{head}[oauth]\nintegration = "acme"\n[oauth.parameters]\nname = "region"\n')
+
+
 def test_a_reason_is_bounded() -> None:
     with pytest.raises(CatalogueError) as caught:
         parse(GOOD.replace('"Acme"', '"' + "x" * 10_000 + '"'))
+    assert caught.value.reason.startswith("must have 300 characters at most")
     assert len(caught.value.reason) <= 300
+
+
+def test_functions_take_any_number_of_arguments_where_jmespath_says_so() -> None:
+    parse(GOOD.replace('"response.id"', '"not_null(response.id, response.uid, response.key)"'))
 
 
 def test_a_bad_file_in_a_directory_is_named_in_full(tmp_path: Path) -> None:
     (tmp_path / "acme.toml").write_text(GOOD.replace('"GET"', '"PUT"'))
     with pytest.raises(CatalogueError) as caught:
         load_catalogue(tmp_path, entry_points=False)
-    assert str(caught.value).startswith(f"{tmp_path / 'acme.toml'}:30: identity.method: 'PUT' is not one of")
+    assert str(caught.value).startswith(
+        f"{tmp_path / 'acme.toml'}:30: identity.method: must be GET or POST, not 'PUT'"
+    )
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
