@@ -16,6 +16,7 @@ from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.loader import load_catalogue
 from adapters.postgres.migrate import MigrationRefused
 from adapters.postgres.migrate import migrate as apply_migrations
+from application.findings import broken
 from application.ports import Scope
 from domain.api_key import make_key
 from domain.errors import DomainError, StoreUnavailable
@@ -207,7 +208,13 @@ def check_provider_file(file: Path, parameters: tuple[str, ...], as_json: bool) 
         given[name] = value
     settings = _settings()
     configure_logs("error", settings.log_format)  # the report says it all
-    _report(asyncio.run(check_provider(settings, file, given)), as_json=as_json)
+    try:
+        findings = asyncio.run(check_provider(settings, file, given))
+    except CatalogueError as problem:
+        if not as_json:
+            raise
+        findings = [broken("file", str(problem), "Mend the file: docs/adding-a-provider.md.")]
+    _report(findings, as_json=as_json)
 
 
 # ── shared ────────────────────────────────────────────────────────────────────────────────────────────

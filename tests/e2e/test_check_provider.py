@@ -116,6 +116,15 @@ def test_a_bad_file_fails_with_its_line_key_and_reason(tmp_path: Path) -> None:
     )
 
 
+def test_a_machine_is_told_of_a_bad_file_as_of_any_other_finding(tmp_path: Path) -> None:
+    file = tmp_path / "stripe.toml"
+    file.write_text(STRIPE.read_text().replace("integration =", "integraton =", 1))
+    ended = run("providers", "check", file, "--json")
+    [finding] = json.loads(ended.stdout)
+    assert (ended.returncode, finding["check"], finding["status"]) == (1, "file", "error")
+    assert finding["message"].startswith(f"{file}:")
+
+
 def test_a_good_file_passes_and_can_be_told_in_json() -> None:
     ended = run("providers", "check", STRIPE, "--json")
     assert (ended.returncode, json.loads(ended.stdout)[0]["check"]) == (0, "file")
