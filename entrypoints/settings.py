@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PREFIX = "CONNECTIONS_"
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+(/[A-Za-z0-9._~%/-]*)?", re.IGNORECASE)
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "json", "console"]
 
@@ -111,7 +113,7 @@ def _read(name: str, value: str) -> object:
 
 def _number(low: int, high: int) -> Callable[[str], int]:
     def read(value: str) -> int:
-        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        if not (re.fullmatch(r"[0-9]{1,9}", value) and low <= int(value) <= high):
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(value)
 
@@ -153,7 +155,8 @@ def _http_url(value: str) -> str:
         plain = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         raise ValueError(message) from None
-    if not plain or parts.query or parts.fragment or parts.username is not None or not value.isascii():
+    # Beside what it may not hold: an address in quotes, or two of them, or with the end of a sentence.
+    if not plain or not _ADDRESS.fullmatch(value):
         raise ValueError(message)
     return value.rstrip("/")
 
@@ -197,9 +200,12 @@ def _origins(value: str) -> frozenset[str]:
 
 def _folder(value: str) -> Path:
     path = Path(value)
-    if not path.is_dir():
-        raise ValueError("must be a folder that exists")
-    return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError as problem:
+        raise ValueError(f"must be a folder that we may read: {problem.strerror}") from None
+    raise ValueError("must be a folder that exists")
 
 
 _READERS: Mapping[str, Callable[[str], object]] = {

@@ -59,7 +59,11 @@ def load_file(file: Path) -> ProviderAdapter:
 
 def _from_folder(folder: Traversable, *, shipped: bool = False) -> Adapters:
     adapters: Adapters = {}
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+    try:
+        found = sorted(folder.iterdir(), key=lambda file: file.name)
+    except OSError as error:
+        raise CatalogueError(str(folder), f"cannot be read: {error.strerror}") from error
+    for file in found:
         if file.name.endswith(".toml"):
             key = file.name.removesuffix(".toml")
             adapters[key] = ProviderFile(str(file), key, _text(file), shipped).parse()

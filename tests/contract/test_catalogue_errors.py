@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.catalogue.errors import CatalogueError
-from adapters.catalogue.loader import load_catalogue
+from adapters.catalogue.loader import _from_folder, load_catalogue
 from adapters.catalogue.provider_file import ProviderFile
 
 if TYPE_CHECKING:
@@ -218,3 +218,12 @@ def test_names_below_the_facts_are_the_answers_own(expression: str) -> None:
 def test_an_unknown_fact_is_found_wherever_it_stands(expression: str) -> None:
     with pytest.raises(CatalogueError, match="begins with"):
         parse(GOOD.replace('"response.id"', f'"{expression}"'))
+
+
+def test_a_directory_that_may_not_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(CatalogueError, match=f"{tmp_path}: cannot be read: Permission denied"):
+        _from_folder(tmp_path)

@@ -30,6 +30,57 @@ def test_allowed_origins_are_read_one_by_one() -> None:
     assert settings.redirect_origins == {"https://a.example", "http://localhost:5173"}
 
 
+@pytest.mark.parametrize("setting", ["PUBLIC_URL", "NANGO_URL", "NANGO_PUBLIC_URL"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nango.example",
+        "ftp://nango.example",
+        "https://:3003",
+        "http://[",
+        "http://nango.example:0",
+        "https://nango.example?",
+        "https://nango.example/?a=1",
+        "https://nango.example/#a",
+        "https://ada:hunter2@nango.example",
+        "https://nango.example,https://b.example",
+        "https://nango example",
+        '"https://nango.example"',
+        "https://nango.éxample",
+    ],
+)
+def test_what_is_no_address_is_refused(setting: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=f"CONNECTIONS_{setting} must be an http") as refused:
+        read_settings({f"CONNECTIONS_{setting}": url})
+    assert url not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example",
+        "http://10.0.0.1:3003",
+        "http://[::1]:3003/",
+        "HTTPS://A.example/nango/v1",
+        "http://a_b",
+    ],
+)
+def test_an_address_may_have_a_port_and_a_path(url: str) -> None:
+    assert read_settings({"CONNECTIONS_NANGO_URL": url}).nango_url == url.rstrip("/")
+
+
+def test_a_number_may_be_of_any_length_and_is_refused_for_its_size() -> None:
+    with pytest.raises(SettingsError, match="CONNECTIONS_PORT must be a whole number from 1 to 65535"):
+        read_settings({"CONNECTIONS_PORT": "1" * 5000})
+
+
+def test_a_folder_that_cannot_be_looked_at_is_refused_in_one_line() -> None:
+    with pytest.raises(
+        SettingsError, match="CONNECTIONS_PROVIDERS_DIR must be a folder that we may read: File"
+    ):
+        read_settings({"CONNECTIONS_PROVIDERS_DIR": "x" * 5000})
+
+
 def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(SettingsError, match="CONNECTIONS_REDIRECT_ORIGIN is not a setting"):
         read_settings({"CONNECTIONS_REDIRECT_ORIGIN": "https://a.example"})
