@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OLDEST_POSTGRESQL = 14
 CLOCK_TOLERANCE = timedelta(seconds=2)
+WORKER_TOLERANCE = timedelta(minutes=5)
 
 
 async def examine(settings: Settings) -> Sequence[Finding]:
@@ -32,7 +33,7 @@ async def examine(settings: Settings) -> Sequence[Finding]:
         )
         findings.append(broken("database", str(problem), advice))
     else:
-        findings += [_database(facts), _migrations(facts), _clock(facts)]
+        findings += [_database(facts), _migrations(facts), _clock(facts), *_worker(facts, settings)]
     async with composed(settings) as container:
         findings += await container.diagnose()()
     return [*findings, _webhooks(settings)]
@@ -71,6 +72,25 @@ def _clock(facts: DatabaseFacts) -> Finding:
         "Let NTP set both. What expires does so by the database's clock; logs are written by this host's."
     )
     return doubtful("clock", message, advice)
+
+
+def _worker(facts: DatabaseFacts, settings: Settings) -> Sequence[Finding]:
+    """Say whether anybody works: nothing else shows it as long as nothing is owed."""
+    if facts.revision < facts.shipped or not (settings.verify_interval or settings.sweep_interval):
+        return []  # it has no rounds that would leave a trace
+    # Without the one round a minute, the next may come late by another process's patience (SweepGrants).
+    patience = timedelta(0) if settings.verify_interval else settings.sweep_interval * 2
+    if facts.overdue is None:
+        message = "No worker has made a round on this database yet."
+    elif facts.overdue > WORKER_TOLERANCE + patience:
+        message = f"A worker's round is overdue by {facts.overdue.total_seconds() // 60:.0f} minutes."
+    else:
+        return [good("worker", "A worker makes its rounds.")]
+    advice = (
+        "Start `connections worker`, or `serve --with-worker`: without one no deletion is finished, no "
+        "connection verified, and what Nango knows is not noticed. If one runs, its log says what stops it."
+    )
+    return [doubtful("worker", message, advice)]
 
 
 def _webhooks(settings: Settings) -> Finding:

@@ -24,6 +24,10 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
 """
 
 
+# Whoever works takes a turn before a round, until its next one is due.
+_OVERDUE = "SELECT clock() - max(next_at) FROM turns"
+
+
 class NoDatabase(Exception):
     """The database cannot be looked at; the message says why, without the address or the password."""
 
@@ -37,6 +41,8 @@ class DatabaseFacts:
         revision: of the schema; 0 where it was never migrated. `shipped` is the one of this release.
         read_only: a standby, or set so.
         ahead: by how much this host's clock is ahead of the database's, to within the time of a round trip.
+        overdue: for how long a worker's next round has been due, below zero where it is not yet; None where
+            there never was one, or the schema is not this release's.
 
     """
 
@@ -46,6 +52,7 @@ class DatabaseFacts:
     shipped: int
     read_only: bool
     ahead: timedelta
+    overdue: timedelta | None
 
 
 async def inspect(url: str) -> DatabaseFacts:
@@ -61,7 +68,8 @@ async def inspect(url: str) -> DatabaseFacts:
             before = datetime.now(UTC)
             row = await connection.fetchrow(_LOOK)
             after = datetime.now(UTC)
-            revision = await current(connection)
+            revision, known = await current(connection), len(shipped())
+            overdue = await connection.fetchval(_OVERDUE) if revision >= known else None
         finally:
             connection.terminate()
     except (*DRIVER_ERRORS, ValueError) as error:
@@ -71,9 +79,10 @@ async def inspect(url: str) -> DatabaseFacts:
         version=row["version"],
         called=row["called"],
         revision=revision,
-        shipped=len(shipped()),
+        shipped=known,
         read_only=row["read_only"],
         ahead=before + (after - before) / 2 - row["now"],
+        overdue=overdue,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from tests.e2e.journeys import Browser
 
 PUBLIC_URL = "https://connections.example.com"
-CHECKS = ["database", "migrations", "clock", "nango", "integrations", "callback", "grants", "webhooks"]
+CHECKS = [
+    *("database", "migrations", "clock", "worker"),
+    *("nango", "integrations", "callback", "grants", "webhooks"),
+]
 
 
 @pytest.fixture
@@ -47,9 +51,9 @@ async def sandbox(aiohttp_server: AiohttpServer) -> Sandbox:
 
 
 @pytest.fixture
-def deployment(sandbox: Sandbox, database_url: str) -> Settings:
-    """A deployment in good health."""
-    return Settings(
+async def deployment(sandbox: Sandbox, database_url: str) -> Settings:
+    """A deployment in good health, with a worker that has just made a round."""
+    settings = Settings(
         public_url=PUBLIC_URL,
         database_url=database_url,
         nango_url=sandbox.settings.public_url,
@@ -57,6 +61,9 @@ def deployment(sandbox: Sandbox, database_url: str) -> Settings:
         nango_secret_key=SECRET_KEY,
         nango_webhook_keys=("whk",),
     )
+    async with composed(settings) as container:
+        await container.schedule_checks()()
+    return settings
 
 
 async def wrong_with(settings: Settings) -> list[Finding]:
@@ -80,6 +87,40 @@ async def test_a_deployment_in_good_health_passes_every_check(deployment: Settin
     assert [(finding.check, finding.status) for finding in await examine(deployment)] == [
         (check, Severity.OK) for check in CHECKS
     ]
+
+
+# ── the worker ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def turn_back(settings: Settings, sql: str) -> None:
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute(sql)
+    await connection.close()
+
+
+async def test_a_deployment_without_a_worker_is_told_to_start_one(deployment: Settings) -> None:
+    await turn_back(deployment, "DELETE FROM turns")
+    [finding] = await wrong_with(deployment)
+    assert (finding.check, finding.status) == ("worker", Severity.WARNING)
+    assert finding.message == "No worker has made a round on this database yet."
+
+
+async def test_a_worker_that_makes_no_rounds_any_more_is_missed(deployment: Settings) -> None:
+    await turn_back(deployment, "UPDATE turns SET next_at = clock() - interval '7.5 minutes'")
+    [finding] = await wrong_with(deployment)
+    assert finding.message == "A worker's round is overdue by 7 minutes."
+
+
+async def test_a_worker_whose_only_rounds_are_rare_is_waited_for(deployment: Settings) -> None:
+    await turn_back(deployment, "UPDATE turns SET next_at = clock() - interval '20 minutes'")
+    rare = attrs.evolve(deployment, verify_interval=timedelta(0), sweep_interval=timedelta(minutes=10))
+    assert await wrong_with(rare) == []
+
+
+async def test_a_worker_without_such_rounds_is_not_looked_for(deployment: Settings) -> None:
+    await turn_back(deployment, "DELETE FROM turns")
+    idle = attrs.evolve(deployment, verify_interval=timedelta(0), sweep_interval=timedelta(0))
+    assert await wrong_with(idle) == []
 
 
 # ── the database ──────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +157,7 @@ async def test_a_newer_schema_is_a_warning(deployment: Settings, own_database_ur
         own_database_url,
         "INSERT INTO schema_migrations SELECT max(revision) + 1, 'later', 'x' FROM schema_migrations",
     )
-    [finding] = await wrong_with(attrs.evolve(deployment, database_url=own_database_url))
+    [finding, _] = await wrong_with(attrs.evolve(deployment, database_url=own_database_url))
     assert (finding.check, finding.status) == ("migrations", Severity.WARNING)
 
 
@@ -154,7 +195,7 @@ async def test_clocks_that_disagree_are_a_warning(
             SELECT pg_catalog.clock_timestamp() {shift} interval '5 s' $$
         """,
     )
-    [finding] = await wrong_with(attrs.evolve(deployment, database_url=own_database_url))
+    [finding, _] = await wrong_with(attrs.evolve(deployment, database_url=own_database_url))
     assert (finding.check, finding.status) == ("clock", Severity.WARNING)
     # How long it took to ask is part of it.
     assert re.search(rf"\b[45]\.\d s {where}", finding.message)
