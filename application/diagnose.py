@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,11 @@ from application.try_key import missing_scopes
 from domain.errors import DomainError, GatewayNonsense, GatewayRefused, IntegrationMissing, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from application.findings import Finding
     from application.ports import AuthGateway, Flow, ProviderCatalogue, Store
+    from domain.connection import Connection
 
     Key = tuple[str, str]
 
@@ -50,6 +52,7 @@ class Diagnose:
         checks: dict[str, Callable[[], Awaitable[Sequence[Finding]]]] = {
             "nango": self._nango,
             "integrations": self._integrations,
+            "providers": self._providers,
             "callback": self._callback,
             "grants": self._grants,
         }
@@ -96,6 +99,26 @@ class Diagnose:
             _missing(each, " and ".join(sorted(wanted.get(each, ()))) or "older connections", each in used)
             for each in missing
         ]
+
+    async def _providers(self) -> Sequence[Finding]:
+        """Connections outlive the file of their provider, and processes may be given different files."""
+        if not await self._store_works():
+            return []
+        described = {provider.key for provider in self._catalogue.all()}
+        orphans: Counter[str] = Counter()
+        async for connection in self._authorized():
+            if connection.provider not in described:
+                orphans[connection.provider] += 1
+        advice = (
+            "Bring its file or package back, and give the same CONNECTIONS_PROVIDERS_DIR to every process: "
+            "without it these connections are neither verified nor refreshed. Or disconnect them."
+        )
+        return [
+            broken(
+                "providers", f"No file here describes {provider!r}, the provider of {number} of ours.", advice
+            )
+            for provider, number in sorted(orphans.items())
+        ] or [good("providers", f"All our connections are of the {len(described)} providers we know.")]
 
     async def _callback(self) -> Sequence[Finding]:
         flow = await self._some_flow()
@@ -169,12 +192,18 @@ class Diagnose:
         return True
 
     async def _known(self) -> set[Key]:
-        known: set[Key] = set()
+        return {
+            (each.integration, each.nango_id)
+            async for each in self._authorized()
+            if each.nango_id is not None
+        }
+
+    async def _authorized(self) -> AsyncIterator[Connection]:
         after: str | None = None
         while page := await self._store.authorized(after=after, limit=_PAGE):
+            for connection in page:
+                yield connection
             after = page[-1].id
-            known |= {(each.integration, each.nango_id) for each in page if each.nango_id is not None}
-        return known
 
 
 def _missing(integration: str, of: str, used: bool) -> Finding:

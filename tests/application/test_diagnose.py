@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from application.findings import Finding
     from domain.errors import DomainError
 
-CHECKS = ["nango", "integrations", "callback", "grants"]
+CHECKS = ["nango", "integrations", "providers", "callback", "grants"]
 NANGO_S_OWN = "https://api.nango.dev/oauth/callback"
 
 
@@ -90,7 +90,7 @@ async def test_without_nango_the_other_checks_say_that_they_could_not_look(world
     world.gateway.fail_with(GatewayUnavailable(), times=None)
     findings = await diagnose(world)
     assert [(each.check, each.status) for each in findings[1:]] == [
-        (check, Severity.WARNING) for check in CHECKS[1:]
+        (check, Severity.OK if check == "providers" else Severity.WARNING) for check in CHECKS[1:]
     ]
 
 
@@ -113,8 +113,8 @@ async def test_without_the_database_nango_is_still_looked_at(
 async def test_a_check_that_hangs_holds_no_other_up(world: World) -> None:
     world.gateway.hold("grants")
     findings = await diagnose(world)
-    assert [each.status for each in findings] == [*[Severity.OK] * 3, Severity.WARNING]
-    assert "took more than 15 s" in findings[3].message
+    assert [each.status for each in findings] == [*[Severity.OK] * 4, Severity.WARNING]
+    assert "took more than 15 s" in findings[4].message
 
 
 # ── integrations ──────────────────────────────────────────────────────────────────────────────────────
@@ -141,6 +141,14 @@ async def test_an_integration_that_only_older_connections_use_is_missed_too(worl
     [finding] = await found(world, "integrations")
     assert finding.status is Severity.ERROR
     assert "'slack-before' for older connections" in finding.message
+
+
+async def test_a_provider_of_connections_that_nothing_describes_any_more_is_an_error(world: World) -> None:
+    connection = await world.authorize()
+    world.store._state.connections[connection.id] = attrs.evolve(connection, provider="acme")
+    [finding] = await found(world, "providers")
+    assert finding.status is Severity.ERROR
+    assert finding.message == "No file here describes 'acme', the provider of 1 of ours."
 
 
 # ── the callback URL ──────────────────────────────────────────────────────────────────────────────────

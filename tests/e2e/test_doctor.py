@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PUBLIC_URL = "https://connections.example.com"
 CHECKS = [
     *("database", "migrations", "clock", "worker"),
-    *("nango", "integrations", "callback", "grants", "webhooks"),
+    *("nango", "integrations", "providers", "callback", "grants", "webhooks"),
 ]
 
 
