@@ -119,6 +119,7 @@ async def work_until(settings: Settings, stop: asyncio.Event) -> None:
         task = tasks.create_task(work(container))
         _log.info("working")
         await stop.wait()
+        _log.info("stopping")
         task.cancel()
 
 

@@ -194,3 +194,11 @@ async def test_a_worker_that_dies_ends_its_process(
     with pytest.raises(ExceptionGroup) as ended:
         await asyncio.wait_for(run(NOBODY_THERE), 30)
     assert ended.group_contains(MemoryError)
+
+
+async def test_a_worker_says_that_it_works_and_that_it_stops() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    with capture_logs() as told:
+        await service.work_until(NOBODY_THERE, stop)
+    assert [line["event"] for line in told if line["log_level"] == "info"] == ["working", "stopping"]
