@@ -64,6 +64,7 @@ def serve_command(workers: int, with_worker: bool) -> None:
     load_catalogue(settings.providers_dir)  # a bad file stops the start
     with process.listening(settings.host, settings.port) as listener:
         if workers > 1:
+            _try_metrics_ports(settings, workers)
             sys.exit(process.supervise(workers, listener, with_worker=with_worker))
         process.run(lambda stop: serve(settings, listener, stop, with_worker=with_worker))
 
@@ -225,6 +226,14 @@ def _settings(*required: str) -> Settings:
     require(settings, *required)
     configure_logs(settings.log_level, settings.log_format)
     return settings
+
+
+def _try_metrics_ports(settings: Settings, workers: int) -> None:
+    # A child that cannot listen on its own is started again for ever: a taken one must stop the start here.
+    if settings.metrics_port is not None:
+        for number in range(workers):
+            with process.listen(settings.host, settings.metrics_port + number, "CONNECTIONS_METRICS_PORT"):
+                pass
 
 
 def _with_container(use: Callable[[Container], Awaitable[Result]]) -> Result:

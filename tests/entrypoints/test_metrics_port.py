@@ -63,7 +63,8 @@ def test_a_worker_serves_them_where_it_has_a_port(tmp_path: Path) -> None:
         assert "connections_database_up 0.0" in read(port)
 
 
-def test_a_port_that_is_taken_stops_the_start_and_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_that_is_taken_stops_the_start_and_is_named(workers: int) -> None:
     port = free_port()
-    done = run("serve", **SETTINGS, port=port, metrics_port=port)
+    done = run("serve", "--workers", workers, **SETTINGS, port=port, metrics_port=port - workers + 1)
     assert (done.returncode, "CONNECTIONS_METRICS_PORT: cannot listen" in done.stderr) == (1, True)
