@@ -46,7 +46,8 @@ def run_dev(settings: Settings) -> None:
         if settings.database_url is None:
             url = stack.enter_context(embedded_postgres(settings.data_dir))
             settings = attrs.evolve(settings, database_url=url)
-            using.append(f"PostgreSQL   embedded, in {settings.data_dir / 'postgres'}")
+            using.append(f"PostgreSQL   embedded, in {settings.data_dir / 'postgres'}; for other commands:")
+            using.append(f"             CONNECTIONS_DATABASE_URL='{url}'")
         else:
             using.append("PostgreSQL   CONNECTIONS_DATABASE_URL")
         sandbox: socket.socket | None = None
