@@ -19,7 +19,7 @@ REASON = "Disconnected on request. Authorize again to use it."
 
 @frozen
 class DisconnectConnection:
-    """As delete at Nango; disconnecting twice is fine."""
+    """As delete at Nango; disconnecting twice is fine, and ends what has been begun between."""
 
     _store: Store
     _ids: Ids
@@ -34,10 +34,14 @@ class DisconnectConnection:
         """
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
-            if connection.status is DISCONNECTED:
+            attempts = await tx.attempts.of(company_id, connection_id)
+            # A disconnected one may be about to be authorized again: one that starts, a sibling of a denied.
+            if connection.status is DISCONNECTED and all(attempt.closed_at for attempt in attempts):
                 return connection
             job = await end_authorizations(tx, connection, self._ids)
-            change = connection.disconnect(reason=REASON, at=tx.now, by=actor)
-            await tx.connections.save(change)
+            if connection.status is not DISCONNECTED:
+                change = connection.disconnect(reason=REASON, at=tx.now, by=actor)
+                await tx.connections.save(change)
+                connection = change.after
         await remove_now(self._remove, job)
-        return change.after
+        return connection

@@ -10,6 +10,7 @@ import pytest
 from application.ports import Job, JobKind
 from domain.connection import DISCONNECTED, ERROR
 from domain.errors import (
+    ConcurrentChange,
     ConnectionNotFound,
     GatewayNonsense,
     GatewayTimeout,
@@ -94,6 +95,32 @@ async def test_disconnecting_twice_is_fine_and_one_fact(world: World) -> None:
     await world.disconnect(connection.id)
     await world.disconnect(connection.id)
     assert (await world.history(connection.id)).count("disconnected") == 1
+
+
+async def test_a_disconnect_ends_what_a_denied_sibling_left_open(world: World) -> None:
+    connection = await world.disconnected()
+    denied, other = [await world.reauthorize(connection.id) for _ in range(2)]
+    await world.deny(denied.url)
+    await world.disconnect(connection.id)
+    assert (await world.come_back(other.url)).error == "superseded"
+    assert (await world.connection(connection.id)).status is DISCONNECTED
+
+
+async def test_a_disconnect_ends_what_begins_to_connect_again(world: World) -> None:
+    connection = await world.disconnected()
+    starting, gate = await world.catch("start_flow", world.reauthorize(connection.id))
+    await world.disconnect(connection.id)
+    gate.set()
+    with pytest.raises(ConcurrentChange):
+        await starting
+    assert (await world.connection(connection.id)).status is DISCONNECTED
+
+
+async def test_disconnecting_what_is_disconnected_costs_nango_nothing(world: World) -> None:
+    connection = await world.disconnected()
+    before = world.gateway.calls.total()
+    await world.disconnect(connection.id)
+    assert world.gateway.calls.total() == before
 
 
 async def test_a_pending_connection_can_be_disconnected(world: World) -> None:
