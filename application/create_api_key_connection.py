@@ -181,7 +181,7 @@ class FinishImport:
                 return
         imported = attrs.evolve(connection, nango_id=nango_id_of(connection))
         try:
-            verdict = await self._importing.probe(imported)
+            verdict = await self._importing.look(imported)
         except (CredentialsRefused, GrantNotFound):
             await discard_import(self._store, self._ids, self._remove, connection, by=ACTOR, intent=job)
         else:

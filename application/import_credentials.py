@@ -9,7 +9,7 @@ from attrs import frozen
 
 from application.ports import Health
 from application.settle import REFUSED
-from domain.errors import CredentialsRefused, DomainError, GatewayTimeout, InvalidInput
+from domain.errors import CredentialsRefused, DomainError, GatewayTimeout, GrantNotFound, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,16 +71,24 @@ class ImportCredentials:
             },
         )
         imported = attrs.evolve(connection, nango_id=nango_id, integration=api_key.integration)
-        return await self.probe(imported)
+        return await self._try(imported)
 
-    async def probe(self, imported: Connection) -> Verdict:
-        """Ask the provider about a key that Nango has.
+    async def look(self, imported: Connection) -> Verdict:
+        """Ask about a key of which nobody knows whether Nango has it.
 
         Raises:
+            GrantNotFound: Nango does not have it.
             CredentialsRefused: the provider does not accept the key.
-            Unavailable, GatewayNonsense: it could not be tried.
+            Unavailable, GatewayNonsense: it could not be found out.
 
         """
+        assert imported.nango_id is not None  # noqa: S101 - it is the one that was asked for
+        # Not every provider has an identity call that would tell.
+        if not await self._gateway.has_grant(imported.integration, imported.nango_id):
+            raise GrantNotFound
+        return await self._try(imported)
+
+    async def _try(self, imported: Connection) -> Verdict:
         verdict = await self._probe(imported)
         if verdict.health is Health.DEAD:
             raise CredentialsRefused(verdict.reason or REFUSED)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from adapters.catalogue.catalogue import Catalogue
 from adapters.catalogue.loader import load_catalogue
 from application.authenticate import Authenticate
 from application.report_authorization import LookBudget, ReportAuthorization
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from adapters.http.use_cases import UseCases
     from application.do_due_work import DoDueWork
-    from application.ports import ApiKeys, AuthGateway, Store
+    from application.ports import ApiKeys, AuthGateway, ProviderCatalogue, Store
     from application.schedule_checks import ScheduleChecks
     from application.sweep_grants import SweepGrants
 
@@ -25,6 +28,18 @@ SETTINGS = Settings(
 )
 
 catalogue = cache(lambda: load_catalogue(None, entry_points=False))
+
+
+def catalogue_without(key: str) -> Catalogue:
+    """What is left once a deployment has removed a provider."""
+    return Catalogue({each: adapter for each, adapter in catalogue()._adapters.items() if each != key})
+
+
+def catalogue_with(key: str, **changes: Any) -> Catalogue:
+    """What there is once a provider's file was changed: `catalogue_with("stripe", identity=None)`."""
+    adapter: Any = catalogue().get(key)
+    changed = attrs.evolve(adapter, provider=attrs.evolve(adapter.provider, **changes))
+    return Catalogue({**catalogue()._adapters, key: changed})
 
 
 class Service:
@@ -38,12 +53,13 @@ class Service:
         api_keys: ApiKeys,
         monotonic: Callable[[], float],
         settings: Settings = SETTINGS,
+        providers: ProviderCatalogue | None = None,
     ) -> None:
         container = compose(settings, pool=None, session=None)
         container.store.override(store)
         container.gateway.override(gateway)
         container.api_keys.override(api_keys)
-        container.catalogue.override(catalogue())
+        container.catalogue.override(providers or catalogue())
         self.use_cases: UseCases = container.use_cases()
         self.do_due_work: DoDueWork = container.do_due_work()
         self.schedule_checks: ScheduleChecks = container.schedule_checks()

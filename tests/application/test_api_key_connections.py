@@ -26,7 +26,7 @@ from domain.errors import (
     ProviderUnavailable,
     RefreshNotPossible,
 )
-from tests.application.service import catalogue
+from tests.application.service import catalogue, catalogue_with
 from tests.application.watch import KEY, WatchWorld
 from tests.application.world import ACTOR, COMPANY, nango_id
 
@@ -324,9 +324,9 @@ async def test_a_repetition_imports_nothing_into_what_has_lived_on(
     assert world.grants() == set()
 
 
-async def test_a_crash_before_nango_was_asked_leaves_nothing(
-    world: WatchWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def dies_before_the_import(world: WatchWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is killed before Nango has seen the key."""
+
     async def dies(*_: object, **__: object) -> None:
         raise _Died
 
@@ -335,9 +335,27 @@ async def test_a_crash_before_nango_was_asked_leaves_nothing(
         world.gateway.fail_with(GatewayUnavailable(), ["import_credentials"])
         with pytest.raises(_Died):
             await world.by_key(key="once")
+
+
+@pytest.mark.parametrize("changes", [{}, {"identity": None}], ids=["as it is", "without an identity call"])
+async def test_a_crash_before_nango_was_asked_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, None]
+) -> None:
+    world = WatchWorld(providers=catalogue_with("stripe", **changes))
+    await dies_before_the_import(world, monkeypatch)
     await world.work_for(minutes=1)
     assert await nothing_is_left(world)
     assert (await world.by_key(key="once")).status is ACTIVE
+
+
+async def test_a_crash_is_completed_where_nobody_can_be_asked_who_the_account_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = WatchWorld(providers=catalogue_with("stripe", identity=None))
+    await dies_after(world, "import_credentials", monkeypatch)
+    await world.work_for(seconds=50)
+    (listed,) = await world.connections()
+    assert world.grants() == {nango_id(await world.connection(listed.id))}
 
 
 async def test_a_key_revoked_before_the_worker_came_leaves_nothing(

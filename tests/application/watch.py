@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from adapters.memory.gateway import MemoryGateway, StoredGrant
     from adapters.memory.store import MemoryStore
     from application.create_connection import ConnectionCreated
-    from application.ports import Job
+    from application.ports import Job, ProviderCatalogue
     from domain.connection import Connection
 
 OLD_KEY, NEW_KEY = "8c7a-old-signing-key", "c0b8-new-signing-key"
@@ -39,8 +39,9 @@ class WatchWorld(World):
         per_minute: int = 30,
         sweep: timedelta = timedelta(0),
         webhook_keys: Sequence[str] = (OLD_KEY, NEW_KEY),
+        providers: ProviderCatalogue | None = None,
     ) -> None:
-        super().__init__(nango_callback=nango_callback, store=store, gateway=gateway)
+        super().__init__(nango_callback=nango_callback, store=store, gateway=gateway, providers=providers)
         self.settings = attrs.evolve(
             SETTINGS,
             nango_webhook_keys=tuple(webhook_keys),
@@ -54,6 +55,7 @@ class WatchWorld(World):
             api_keys=self.api_keys,
             monotonic=self._loop.time,
             settings=self.settings,
+            providers=providers,
         )
         self.use_cases = self.service.use_cases
 
@@ -66,6 +68,7 @@ class WatchWorld(World):
             per_minute=self.settings.verify_per_minute,
             sweep=self.settings.sweep_interval,
             webhook_keys=self.settings.nango_webhook_keys,
+            providers=self.providers,
         )
 
     async def work(self) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adapters.memory.store import MemoryStore
     from application.authorizations import AuthorizationResult, AuthorizationStarted
     from application.create_connection import ConnectionCreated
-    from application.ports import Session
+    from application.ports import ProviderCatalogue, Session
     from application.verify_connection import Verification
     from domain.authorization import Attempt
     from domain.events import Event
@@ -47,19 +47,27 @@ class World:
         nango_callback: str = SETTINGS.callback_url,
         store: MemoryStore | None = None,
         gateway: MemoryGateway | None = None,
+        providers: ProviderCatalogue | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.store = store or LockedStore(self.now)
         self.gateway = gateway or MemoryGateway(callback_url=nango_callback, clock=self.now)
         self.api_keys = MemoryApiKeys(self.now)
+        self.providers = providers
         self.service = Service(
-            store=self.store, gateway=self.gateway, api_keys=self.api_keys, monotonic=self._loop.time
+            store=self.store,
+            gateway=self.gateway,
+            api_keys=self.api_keys,
+            monotonic=self._loop.time,
+            providers=providers,
         )
         self.use_cases = self.service.use_cases
 
-    def another_process(self, gateway: MemoryGateway | None = None) -> World:
-        """A second process over the same store and, unless told otherwise, the same Nango."""
-        return World(store=self.store, gateway=gateway or self.gateway)
+    def another_process(
+        self, gateway: MemoryGateway | None = None, *, providers: ProviderCatalogue | None = None
+    ) -> World:
+        """A second process over the same store and, unless told otherwise, the same Nango and providers."""
+        return World(store=self.store, gateway=gateway or self.gateway, providers=providers or self.providers)
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────
 
