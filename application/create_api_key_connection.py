@@ -148,9 +148,16 @@ class CreateApiKeyConnection:
                 under_way=may_be_under_way(problem),
             )
             raise
-        activated = await activate_import(
-            self._store, connection, verdict, by=wanted.actor, intent=intent, reservation=reservation
-        )
+        try:
+            activated = await activate_import(
+                self._store, connection, verdict, by=wanted.actor, intent=intent, reservation=reservation
+            )
+        except ConnectionNotFound:
+            # The worker gave it up while we tried: what Nango has stored since goes, too.
+            await discard_import(
+                self._store, self._ids, self._remove, connection, by=wanted.actor, intent=None
+            )
+            raise
         return _answer(activated)
 
 
@@ -249,23 +256,24 @@ async def discard_import(
     reservation: Reservation | None = None,
     under_way: bool = False,
 ) -> None:
-    """Leave nothing of a key that was refused or could not be tried.
+    """Leave nothing of a key that was refused or could not be tried, nor of one that was forgotten before.
 
     `under_way`: Nango may store it after we have removed it, so that is done once more.
     """
     with contextlib.suppress(ConnectionNotFound, ConcurrentChange):
         async with store.begin() as tx:
             current = await tx.connections.get(connection.company_id, connection.id, lock=True, deleted=True)
-            if current.status is not PENDING or current.deleted_at is not None:
+            if current.deleted_at is None and current.status is not PENDING:
                 return
             removal = await end_authorizations(tx, current, ids, nango_id=nango_id_of(connection))
             if under_way:
                 await tx.jobs.add(attrs.evolve(removal, id=ids.random_id(), due_at=tx.now + PATIENCE))
-            await tx.connections.save(current.delete(at=tx.now, by=by))
             if intent:
                 await tx.jobs.finish(intent.id)
-            if reservation:
-                await tx.idempotency.forget(connection.company_id, reservation.record.key_hash)
+            if current.deleted_at is None:
+                await tx.connections.save(current.delete(at=tx.now, by=by))
+                if reservation:
+                    await tx.idempotency.forget(connection.company_id, reservation.record.key_hash)
         await remove_now(remove, removal, within=HURRIED if under_way else PATIENT)
 
 

@@ -504,7 +504,31 @@ async def test_a_key_that_was_given_up_meanwhile_does_not_come_back(world: Watch
     imported.set()
     with pytest.raises(ConnectionNotFound):
         await creating
-    assert await world.connections() == []
+    assert await nothing_is_left(world)
+
+
+async def test_a_key_that_was_given_up_before_nango_s_answer_was_lost_leaves_nothing(
+    world: WatchWorld,
+) -> None:
+    creating, imported = await world.catch("import_credentials", world.by_key(), after=False)
+    await world.work_for(minutes=2)
+    world.gateway.fail_with(GatewayTimeout(), ["import_credentials"], after=True)
+    imported.set()
+    with pytest.raises(GatewayTimeout):
+        await creating
+    assert await nothing_is_left(world)
+
+
+async def test_a_repetition_that_overlaps_with_the_worker_leaves_one_key_at_nango(
+    world: WatchWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dies_before_the_import(world, monkeypatch)
+    await world.later(seconds=44)
+    repetition, imported = await world.catch("import_credentials", world.by_key(key="once"), after=False)
+    await world.work_for(seconds=3)
+    imported.set()
+    connection = await world.connection((await repetition).connection_id)
+    assert world.grants() == {nango_id(connection)}
 
 
 async def test_a_revoked_key_is_an_error_and_not_refreshable(world: WatchWorld) -> None:
