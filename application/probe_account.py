@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from application.ports import Health, Verdict
+from domain.errors import InvalidInput, ProviderCallImpossible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from application.ports import AuthGateway, GrantDetails, ProviderCatalogue
+    from application.ports import AuthGateway, GrantDetails, ProviderAdapter, ProviderCatalogue
     from domain.connection import Connection
 
 
@@ -29,19 +30,19 @@ class ProbeAccount:
 
         Raises:
             ProviderUnavailable, GatewayUnavailable, GatewayNonsense: says nothing of the credentials.
-            ProviderCallRefused: Nango is configured not to ask.
+            ProviderCallRefused: Nango is configured not to ask, or we do not know what to ask.
             CredentialsUnusable: Nango has none that it can use.
             GrantNotFound: gone at Nango.
 
         """
-        adapter = self._catalogue.get(connection.provider)
+        adapter = self._adapter_of(connection)
         if connection.nango_id is None or adapter.provider.identity is None:
             return Verdict(health=Health.FORBIDDEN)
         answer = await self._gateway.call_provider(
             connection.integration,
             connection.nango_id,
             adapter.provider.identity,
-            base_url=adapter.base_url(connection.parameters),
+            base_url=_base_url(adapter, connection),
         )
         config: Mapping[str, Any] = details.connection_config if details else {}
         return adapter.read(
@@ -49,3 +50,20 @@ class ProbeAccount:
             connection_config={**connection.parameters, **config},
             token=details.token if details else {},
         )
+
+    def _adapter_of(self, connection: Connection) -> ProviderAdapter:
+        try:
+            return self._catalogue.get(connection.provider)
+        except InvalidInput:
+            # Connections outlive the providers that a deployment removes: no caller's input is to blame.
+            reason = "this deployment does not describe the provider any more"
+            raise ProviderCallImpossible(connection.provider, reason) from None
+
+
+def _base_url(adapter: ProviderAdapter, connection: Connection) -> str | None:
+    try:
+        return adapter.base_url(connection.parameters)
+    except InvalidInput as problem:
+        # As above: it was authorized when the description did not ask for this yet.
+        reason = "; ".join(f"{name} {rule}" for name, rule in problem.details)
+        raise ProviderCallImpossible(connection.provider, reason) from None

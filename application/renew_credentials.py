@@ -10,7 +10,7 @@ from application.owed import owe_a_look
 from application.ports import Health, Verdict
 from application.settle import REFUSED, gone, identified, settle
 from domain.authorization import LOOKUP_DELAY
-from domain.errors import CredentialsUnusable, GrantNotFound, ProviderCallRefused
+from domain.errors import CredentialsUnusable, GrantNotFound, InvalidInput, ProviderCallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from application.probe_account import ProbeAccount
     from domain.connection import Connection
     from domain.history import Change
+    from domain.provider import OAuth
 
 BACK_OFF = LOOKUP_DELAY * 1.75
 """Nango answers 424 to everybody for 30 s after a failed forced refresh; look again after that (35 s)."""
@@ -120,7 +121,7 @@ class RenewCredentials:
         if problem.exhausted:
             given_up = _expire(f"{problem} Authorize again.", by=by)
             return await settle(self._store, connection, given_up, fresh=fresh)
-        oauth = self._catalogue.get(connection.provider).provider.oauth
+        oauth = self._oauth_of(connection)
 
         def refused(seen: Connection, at: datetime) -> Change:
             if oauth is not None and oauth.outlived(seen.authorized_at, at):
@@ -132,6 +133,12 @@ class RenewCredentials:
             async with self._store.begin() as tx:
                 await owe_a_look(tx, settled, self._ids, delay=BACK_OFF)
         return settled
+
+    def _oauth_of(self, connection: Connection) -> OAuth | None:
+        try:
+            return self._catalogue.get(connection.provider).provider.oauth
+        except InvalidInput:
+            return None  # not described any more, which is no reason to forget what Nango said
 
 
 def _expire(reason: str, *, by: str) -> Callable[[Connection, datetime], Change]:

@@ -293,6 +293,15 @@ class ProviderCallRefused(DomainError):
         )
 
 
+class ProviderCallImpossible(ProviderCallRefused):
+    """A deployment's description of the provider is gone, or asks for what this connection was not given."""
+
+    code = "provider_call_impossible"
+
+    def __init__(self, provider: str, reason: str) -> None:
+        DomainError.__init__(self, f"{provider} cannot be asked about this connection: {reason}.")
+
+
 class IntegrationMissing(DomainError):
     """Nango has no integration of the name the provider's description gives: a deployment's mistake.
 

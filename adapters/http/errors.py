@@ -56,6 +56,7 @@ TABLE: Mapping[type[errors.DomainError], tuple[int, str]] = {
     errors.GatewayNonsense: BAD_GATEWAY,
     errors.IntegrationMissing: BAD_GATEWAY,
     errors.ProviderCallRefused: BAD_GATEWAY,
+    errors.ProviderCallImpossible: BAD_GATEWAY,
     errors.GrantNotFound: BAD_GATEWAY,
     errors.CredentialsUnusable: BAD_GATEWAY,
 }

@@ -11,6 +11,7 @@ from adapters.catalogue.catalogue import Catalogue
 from adapters.catalogue.loader import load_catalogue
 from application.authenticate import Authenticate
 from application.report_authorization import LookBudget, ReportAuthorization
+from domain.provider import Identity
 from entrypoints.container import compose
 from entrypoints.settings import Settings
 
@@ -40,6 +41,12 @@ def catalogue_with(key: str, **changes: Any) -> Catalogue:
     adapter: Any = catalogue().get(key)
     changed = attrs.evolve(adapter, provider=attrs.evolve(adapter.provider, **changes))
     return Catalogue({**catalogue()._adapters, key: changed})
+
+
+def asking_for_more(key: str) -> Catalogue:
+    """What there is once a provider's identity call needs what its connections were not asked for."""
+    identity = Identity(path="/me", base_url="https://{accountId}.example.com")
+    return catalogue_with(key, identity=identity)
 
 
 class Service:

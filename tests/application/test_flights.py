@@ -195,6 +195,7 @@ ERRORS = [
     errors.GatewayNonsense("What?"),
     errors.IntegrationMissing("stripe-app"),
     errors.ProviderCallRefused(),
+    errors.ProviderCallImpossible("acme", "it is not described here any more"),
     errors.GrantNotFound(),
     errors.CredentialsUnusable("The refresh limit has been reached", exhausted=True),
 ]

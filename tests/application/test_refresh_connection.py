@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,7 +20,11 @@ from domain.errors import (
     RefreshNotPossible,
     RefreshRefused,
 )
+from tests.application.service import asking_for_more, catalogue_without
 from tests.application.world import World, nango_id
+
+if TYPE_CHECKING:
+    from application.ports import ProviderCatalogue
 
 REFUSED = "The external API returned an error when trying to refresh the access token."
 LIMIT = "The refresh limit has been reached for this connection."
@@ -90,6 +95,24 @@ async def test_a_connection_whose_provider_nango_may_not_call_can_be_refreshed(w
     world.gateway.answers[nango_id(connection)] = ProviderCallRefused()
     assert (await world.refresh(connection.id)).status is ACTIVE
     assert world.gateway.grant(nango_id(connection)).token != token
+
+
+@pytest.mark.parametrize("providers", [catalogue_without("hubspot"), asking_for_more("hubspot")])
+async def test_a_connection_outlives_its_provider_s_description(
+    world: World, providers: ProviderCatalogue
+) -> None:
+    connection = await world.authorize("hubspot")
+    after = world.another_process(providers=providers)
+    assert (await after.refresh(connection.id)).status is ACTIVE
+
+
+async def test_a_refusal_is_told_although_the_provider_is_not_described_any_more(world: World) -> None:
+    connection = await world.authorize("hubspot")
+    world.gateway.refuse_refresh(nango_id(connection), REFUSED)
+    after = world.another_process(providers=catalogue_without("hubspot"))
+    with pytest.raises(RefreshRefused):
+        await after.refresh(connection.id)
+    assert (await world.connection(connection.id)).status is ERROR
 
 
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,10 +15,15 @@ from domain.errors import (
     GatewayTimeout,
     GatewayUnavailable,
     GrantNotFound,
+    ProviderCallImpossible,
     ProviderCallRefused,
     ProviderUnavailable,
 )
+from tests.application.service import asking_for_more, catalogue_without
 from tests.application.world import World, nango_id
+
+if TYPE_CHECKING:
+    from application.ports import ProviderCatalogue
 
 NOT_YET = "Connection not yet authorized - complete OAuth flow first"
 LIMIT = "The refresh limit has been reached for this connection."
@@ -159,6 +164,23 @@ async def test_nango_in_trouble_changes_nothing(world: World, operation: str, tr
     with pytest.raises(type(trouble)):
         await world.verify(connection.id)
     assert await world.connection(connection.id) == connection
+
+
+@pytest.mark.parametrize("providers", [catalogue_without("stripe"), asking_for_more("stripe")])
+async def test_a_provider_that_cannot_be_asked_any_more_changes_nothing(
+    world: World, providers: ProviderCatalogue
+) -> None:
+    connection = await world.in_error()
+    with pytest.raises(ProviderCallImpossible):
+        await world.another_process(providers=providers).verify(connection.id)
+    assert await world.connection(connection.id) == connection
+
+
+async def test_what_is_gone_at_nango_is_found_although_its_provider_is_not_described(world: World) -> None:
+    connection = await world.authorize()
+    world.gateway.forget(nango_id(connection))
+    found = await world.another_process(providers=catalogue_without("stripe")).verify(connection.id)
+    assert found.connection.status is DISCONNECTED
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, None), (404, {"error": "?"}), (302, None)])

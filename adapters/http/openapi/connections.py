@@ -30,6 +30,7 @@ from domain.errors import (
     IllegalTransition,
     IntegrationMissing,
     InvalidInput,
+    ProviderCallImpossible,
     ProviderCallRefused,
     ProviderUnavailable,
     RefreshNotPossible,
@@ -55,6 +56,7 @@ REMOTE: tuple[DomainError, ...] = (
     GatewayNonsense(),
     IntegrationMissing("stripe"),
     ProviderCallRefused(),
+    ProviderCallImpossible("acme", "this deployment does not describe the provider any more"),
     ProviderUnavailable("The provider does not answer. Try again."),
 )
 """What may go wrong beyond us; none of it changes a connection."""
