@@ -14,8 +14,8 @@ from application.import_credentials import api_key_of, may_be_under_way
 from application.ports import Job, JobKind
 from application.remove_grants import HURRIED, PATIENT, remove_now
 from application.settle import identified
-from domain.connection import AuthKind, Connection
-from domain.errors import InvalidInput, Unavailable
+from domain.connection import DISCONNECTED, AuthKind, Connection
+from domain.errors import ConcurrentChange, InvalidInput, Unavailable
 from domain.provider import normalise_parameters
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class ReplaceCredentials:
         Raises:
             ConnectionNotFound: no such connection in this company.
             InvalidInput: it is an OAuth connection, or a field is missing, unknown or ill-formed.
+            ConcurrentChange: it was disconnected meanwhile, and stays so.
             CredentialsRefused: the provider does not accept the key; the old one stays.
             Unavailable, GatewayNonsense: it could not be tried, or not in time; the old one stays.
 
@@ -104,6 +105,8 @@ class ReplaceCredentials:
                 # The worker may be removing the fresh grant at this moment.
                 raise Unavailable("This took too long. Try again.", retry_after=1)
             current = await tx.connections.get(candidate.company_id, candidate.id, lock=True)
+            if current.status is DISCONNECTED and current.version != candidate.version:
+                raise ConcurrentChange  # disconnected while the key was tried; the worker removes it
             if current.nango_id is not None:
                 old = self._removal(current, current.integration, current.nango_id, due_in=_PATIENCE, tx=tx)
                 await tx.jobs.add(old)

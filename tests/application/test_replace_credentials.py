@@ -12,6 +12,7 @@ from adapters.system.ids import SystemIds
 from application.ports import ProviderAnswer
 from domain.connection import ACTIVE, DISCONNECTED, ERROR, Connection
 from domain.errors import (
+    ConcurrentChange,
     ConnectionNotFound,
     CredentialsRefused,
     DomainError,
@@ -230,6 +231,17 @@ async def test_a_connection_deleted_meanwhile_is_not_resurrected(world: WatchWor
         await replacing
     await world.work_for(minutes=1)
     assert (world.grants(), world.owed()) == (set(), [])
+
+
+async def test_a_connection_disconnected_meanwhile_stays_disconnected(world: WatchWorld) -> None:
+    connection = await by_key(world)
+    replacing, tried = await world.catch("call_provider", world.replace(connection.id, NEW))
+    await world.disconnect(connection.id)
+    tried.set()
+    with pytest.raises(ConcurrentChange):
+        await replacing
+    await world.work_for(minutes=1)
+    assert ((await world.connection(connection.id)).status, world.grants()) == (DISCONNECTED, set())
 
 
 async def test_another_account_s_parameters_come_with_its_key(world: WatchWorld) -> None:
