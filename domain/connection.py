@@ -402,5 +402,6 @@ class Connection:
         by: str,
         **fields: Any,
     ) -> Change:
-        after = attrs.evolve(self, version=self.version + 1, updated_at=at, **fields)
+        # Who waited for the row read the clock before whoever held it: a history's times do not go back.
+        after = attrs.evolve(self, version=self.version + 1, updated_at=max(at, self.updated_at), **fields)
         return Change.of(self, after, type, reason, by=by)

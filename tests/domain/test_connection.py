@@ -178,6 +178,13 @@ def test_metadata_that_only_python_takes_for_the_same_is_replaced(old: object, n
     assert repr(change.event.changes) == repr({"metadata": {"key": new}})
 
 
+def test_a_change_happens_no_sooner_than_the_one_before_it() -> None:
+    waited = NOON - timedelta(seconds=1)
+    change = ACTIVE.update(name="Sandbox", metadata=None, at=waited, by="api_key:ck_1")
+    assert change is not None
+    assert (change.after.updated_at, change.event.at) == (NOON, NOON)
+
+
 def test_an_update_to_what_is_there_is_no_news() -> None:
     assert ACTIVE.update(name=ACTIVE.name, metadata=ACTIVE.metadata, at=LATER, by="x") is None
     assert ACTIVE.update(name=None, metadata=None, at=LATER, by="x") is None
