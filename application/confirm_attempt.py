@@ -151,7 +151,8 @@ class ConfirmAttempt:
 async def abandon(tx: Transaction, connection: Connection, attempt: Attempt, *, by: str) -> None:
     """Close an attempt whose time is over; a pending connection follows with its last open attempt."""
     await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
-    open_here, _ = await tx.attempts.count_open(attempt.company_id, attempt.connection_id)
+    others = await tx.attempts.of(attempt.company_id, attempt.connection_id)
+    open_here = any(other.may_succeed(tx.now) for other in others)
     if connection.status is PENDING and connection.deleted_at is None and not open_here:
         await tx.connections.save(connection.abandon_authorization(at=tx.now, by=by))
 

@@ -138,6 +138,10 @@ class Attempt:
         """Whether a callback of this attempt is being relayed, so that its siblings wait."""
         return self.closed_at is None and self.claimed_at is not None and now < self.claimed_at + HOLD
 
+    def may_succeed(self, now: datetime) -> bool:
+        """Whether its outcome is open: a callback that came in time may take longer than the hour."""
+        return self.closed_at is None and (self.claimed_at is not None or now < self.expires_at)
+
     def next_check(self, now: datetime) -> datetime:
         """When to look again: soon where the browser may end at Nango, at the end where it comes to us."""
         if self.claimed_at is not None:

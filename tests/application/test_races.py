@@ -178,6 +178,16 @@ async def test_an_abandoned_attempt_does_not_end_what_a_sibling_may_still_comple
     assert (await world.come_back(later.url)).outcome == "succeeded"
 
 
+async def test_an_abandoned_attempt_does_not_end_what_came_back_in_time(world: World) -> None:
+    relayed, other = [await world.auth_url() for _ in range(2)]
+    await world.later(minutes=59, seconds=50)
+    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
+    await world.come_back(relayed.url)
+    await world.later(minutes=1)
+    assert (await world.come_back(other.url)).error == "authorization_expired"
+    assert (await world.connection(relayed.connection_id)).status is PENDING
+
+
 # ── what a loser leaves at Nango ──────────────────────────────────────────────────────────────────────
 
 
