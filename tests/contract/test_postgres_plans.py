@@ -10,7 +10,7 @@ import pytest
 
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
-from adapters.postgres.store import _FIND, _TAKE_JOBS, PostgresStore
+from adapters.postgres.store import _FIND, _SWEEP, _TAKE_JOBS, PostgresStore
 from adapters.postgres.watch import _STALE
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
@@ -38,17 +38,26 @@ INSERT INTO jobs (company_id, connection_id, id, kind, due_at, tries)
 SELECT company_id, id, 'job of ' || id, 'identify', clock() + interval '1 day', 0 FROM connections
 """
 
+_FILL_RECORDS = """
+INSERT INTO idempotency_records (company_id, key_hash, fingerprint, connection_id, salt)
+SELECT company_id, id::bytea, 'x', id, 'x' FROM connections
+"""
+
 
 @pytest.fixture
 async def full(own_database_url: str) -> AsyncIterator[Pool]:
-    """20,000 connections of 51 companies, a third of them one company's, each with work owed tomorrow."""
+    """20,000 connections of 51 companies, a third of them one company's.
+
+    Each has work owed tomorrow, and was made with a key of today.
+    """
     pool = await open_pool(own_database_url)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute(_FILL, timeout=60)
         await connection.execute(_FILL_JOBS, timeout=60)
-        await connection.execute("ANALYZE connections, jobs", timeout=60)
+        await connection.execute(_FILL_RECORDS, timeout=60)
+        await connection.execute("ANALYZE connections, jobs, idempotency_records", timeout=60)
     yield pool
     await pool.close()
 
@@ -121,4 +130,12 @@ async def test_a_company_with_very_many_leaves_every_other_its_turn(full: Pool) 
 async def test_work_that_is_owed_later_is_not_walked_over(full: Pool) -> None:
     nodes = await _plan(full, _TAKE_JOBS, 10, MINUTE)
 
+    assert not any(node.get("Rows Removed by Filter") for node in nodes)
+
+
+async def test_a_sweep_does_not_walk_over_what_is_young(full: Pool) -> None:
+    sql = _SWEEP.format(table="idempotency_records", age="created_at")
+    nodes = await _plan(full, sql, 1000)
+
+    assert "Seq Scan" not in {node["Node Type"] for node in nodes}
     assert not any(node.get("Rows Removed by Filter") for node in nodes)

@@ -9,11 +9,11 @@ import pytest
 from adapters.postgres import store as store_module
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.store import PostgresStore
-from application.ports import Job, JobKind
+from application.ports import IdempotencyRecord, Job, JobKind
 from domain.authorization import KEPT, Outcome
 from tests.contract.postgres_rows import make_older
 from tests.contract.store.api_keys import ApiKeysContract
-from tests.contract.store.base import born, tried
+from tests.contract.store.base import ACME, born, tried
 from tests.contract.store_contract import StoreContract
 
 if TYPE_CHECKING:
@@ -51,6 +51,22 @@ async def test_a_sweep_forgets_more_than_one_statement_takes(
     await store.sweep()
 
     assert await postgres_pool.fetchval("SELECT count(*) FROM attempts") == 0
+
+
+async def test_a_sweep_leaves_alone_what_is_being_used_again(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    connection = await born(store)
+    record = IdempotencyRecord(
+        key_hash=b"key", fingerprint=b"request", connection_id=connection.id, salt=b"salt"
+    )
+    async with store.begin() as tx:
+        await tx.idempotency.put(ACME, record)
+    await make_older(postgres_pool, KEPT)
+    async with store.begin() as tx:
+        await tx.idempotency.put(ACME, record)
+        await store.sweep()
+
+    assert await postgres_pool.fetchval("SELECT count(*) FROM idempotency_records") == 1
 
 
 async def test_a_worker_leaves_alone_what_another_one_is_taking(postgres_pool: Pool) -> None:
