@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from adapters.postgres.connections import _FOR_AUTH_URL
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
 from adapters.postgres.store import _FIND, _SWEEP, _TAKE_JOBS, PostgresStore
@@ -104,6 +105,13 @@ async def test_connections_are_found_by_key(full: Pool) -> None:
 
     assert "Seq Scan" not in {node["Node Type"] for node in nodes}
     assert nodes[0]["Actual Rows"] == 20
+
+
+async def test_what_auth_url_addresses_is_found_however_many_the_company_has(full: Pool) -> None:
+    nodes = await _plan(full, _FOR_AUTH_URL, ACME, "stripe")
+
+    assert nodes[0]["Actual Rows"] == 1
+    assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in nodes) <= 10
 
 
 @pytest.mark.parametrize("older_than", [MINUTE, DAY], ids=["all are due", "none is due"])
