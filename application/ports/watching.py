@@ -21,8 +21,9 @@ class Overdue:
 
 @frozen(kw_only=True)
 class Survey:
-    """What the database holds, over all companies; `connections` by provider and status.
+    """What the database holds, over all companies.
 
+    `connections`: by provider and status; empty where counting them would have taken too long.
     `feed_held`: for how long one transaction has kept what came after it out of the companies' feeds.
     """
 

@@ -94,6 +94,22 @@ async def test_connections_of_all_companies_are_counted(postgres_pool: Pool) -> 
     }
 
 
+async def test_a_table_that_takes_too_long_to_count_is_not_a_database_that_is_away(
+    database_url: str, postgres_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(pool_module.SERVER_SETTINGS, "lock_timeout", "20ms")
+    hurried = await open_pool(database_url)
+    try:
+        async with postgres_pool.acquire() as other, other.transaction():
+            await other.execute("LOCK TABLE connections IN ACCESS EXCLUSIVE MODE")
+            survey = await PostgresSurvey(hurried)()
+    finally:
+        hurried.terminate()
+
+    assert survey.connections == {}
+    assert survey.jobs.count == 0
+
+
 async def test_only_overdue_work_counts(postgres_pool: Pool) -> None:
     store = PostgresStore(postgres_pool)
     connection = await born(store)
