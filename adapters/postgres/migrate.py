@@ -6,20 +6,20 @@ under a transaction-level advisory lock, which also holds through pgbouncer in t
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import asyncpg
 from attrs import frozen
 
 from adapters.postgres.hosts import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import asyncpg
 
 _LOCK = 0x636F6E6E6563
 """The advisory lock's key: any number that nobody else uses."""
@@ -32,6 +32,21 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )
 """
+
+
+_ADOPT = """
+UPDATE events SET txid = '0' WHERE txid <> '0' AND EXISTS (
+    SELECT FROM events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot()))
+"""
+
+_PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
+"""The service's role may have timeouts for what a caller waits for: see docs/operations.md, pgbouncer."""
+
+LOCK_TIMEOUT = "500ms"
+"""How long callers may have to wait behind a migration: less than they wait for a connection of the pool."""
+TRIES = 20
+PAUSE = 1.0
+"""Seconds between tries, in which whoever has come to wait is served."""
 
 
 class MigrationRefused(Exception):
@@ -103,27 +118,41 @@ async def current(connection: asyncpg.Connection[asyncpg.Record]) -> int:
 async def _apply_next(
     connection: asyncpg.Connection[asyncpg.Record], wanted: Sequence[Migration]
 ) -> Migration | None:
-    async with connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
-        await connection.execute("SET LOCAL client_min_messages = warning")
-        await connection.execute(_LEDGER)
-        rows = await connection.fetch(
-            "SELECT revision, name, checksum FROM schema_migrations ORDER BY revision"
-        )
-        _check(rows, wanted)
-        if len(rows) == len(wanted):
-            return None
-        migration = wanted[len(rows)]
-        # A change that waits for a lock makes every later statement on the table wait behind it.
-        await connection.execute("SET LOCAL lock_timeout = '5s'")
-        await connection.execute(migration.sql)
-        await connection.execute(
-            "INSERT INTO schema_migrations (revision, name, checksum) VALUES ($1, $2, $3)",
-            migration.revision,
-            migration.name,
-            migration.checksum,
-        )
-        return migration
+    """Apply the next file; where a lock is not free, let go, so that those behind pass, and try again."""
+    tries = TRIES
+    while True:
+        tries -= 1
+        try:
+            async with connection.transaction():
+                return await _apply(connection, wanted)
+        except asyncpg.LockNotAvailableError:
+            if not tries:
+                raise
+        await asyncio.sleep(PAUSE)
+
+
+async def _apply(
+    connection: asyncpg.Connection[asyncpg.Record], wanted: Sequence[Migration]
+) -> Migration | None:
+    await connection.execute(_PATIENT)
+    await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    await connection.execute("SET LOCAL client_min_messages = warning")
+    await connection.execute(_LEDGER)
+    rows = await connection.fetch("SELECT revision, name, checksum FROM schema_migrations ORDER BY revision")
+    _check(rows, wanted)
+    if len(rows) == len(wanted):
+        return None
+    migration = wanted[len(rows)]
+    # A change that waits for a lock makes every later statement on the table wait behind it.
+    await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+    await connection.execute(migration.sql)
+    await connection.execute(
+        "INSERT INTO schema_migrations (revision, name, checksum) VALUES ($1, $2, $3)",
+        migration.revision,
+        migration.name,
+        migration.checksum,
+    )
+    return migration
 
 
 def _check(rows: Sequence[asyncpg.Record], wanted: Sequence[Migration]) -> None:
@@ -144,9 +173,6 @@ async def _adopt_restored_events(connection: asyncpg.Connection[asyncpg.Record])
     The feed orders by transaction id, and a dump restored into another cluster brings ids which that
     cluster has not reached: without this, new events would sort before old ones and never be read.
     """
-    await connection.execute(
-        """
-        UPDATE events SET txid = '0' WHERE txid <> '0' AND EXISTS (
-            SELECT FROM events WHERE txid >= pg_snapshot_xmax(pg_current_snapshot()))
-        """
-    )
+    async with connection.transaction():
+        await connection.execute(_PATIENT)
+        await connection.execute(_ADOPT)

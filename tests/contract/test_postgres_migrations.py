@@ -84,6 +84,45 @@ async def test_of_five_runners_at_once_each_file_is_applied_by_one(empty_databas
     ]
 
 
+async def test_callers_pass_while_a_migration_waits_for_its_lock(own_database_url: str) -> None:
+    change = attrs.evolve(NEXT, sql="ALTER TABLE attempts ADD COLUMN more text")
+    async with _connected(own_database_url) as dump, _connected(own_database_url) as caller:
+        await caller.execute("SET lock_timeout = '1s'")
+        async with dump.transaction():
+            await dump.execute("LOCK TABLE attempts IN ACCESS SHARE MODE")
+            run = asyncio.create_task(migrate(own_database_url, [*shipped(), change]))
+            async with asyncio.timeout(30):
+                while not await caller.fetchval("SELECT true FROM pg_locks WHERE NOT granted LIMIT 1"):
+                    pass
+            await caller.execute("SELECT FROM attempts")
+
+        assert list(await run) == [change]
+
+
+async def test_a_lock_that_never_comes_free_is_told(
+    own_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.postgres.migrate.LOCK_TIMEOUT", "10ms")
+    monkeypatch.setattr("adapters.postgres.migrate.PAUSE", 0)
+    change = attrs.evolve(NEXT, sql="ALTER TABLE attempts ADD COLUMN more text")
+    async with _connected(own_database_url) as dump, dump.transaction():
+        await dump.execute("LOCK TABLE attempts IN ACCESS SHARE MODE")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await migrate(own_database_url, [*shipped(), change])
+
+
+async def test_a_role_with_the_timeouts_of_the_service_may_migrate(own_database_url: str) -> None:
+    slow = attrs.evolve(NEXT, sql="SELECT pg_sleep(0.2)")
+    async with _connected(own_database_url) as connection:
+        name = await connection.fetchval("SELECT quote_ident(current_database())")
+        for setting in ("statement_timeout", "lock_timeout"):
+            await connection.execute(f"ALTER DATABASE {name} SET {setting} = '100ms'")
+
+    runs = await asyncio.gather(*(migrate(own_database_url, [*shipped(), slow]) for _ in range(2)))
+
+    assert [migration for run in runs for migration in run] == [slow]
+
+
 async def test_a_database_that_waits_for_migrations_is_not_ready(empty_database_url: str) -> None:
     pool = await open_pool(empty_database_url)
     try:
