@@ -27,7 +27,8 @@ LET_IN = "Check the user, password and database in CONNECTIONS_DATABASE_URL"
 
 
 def as_role(url: str, role: str) -> str:
-    return urlsplit(url)._replace(netloc=f"{role}@").geturl()
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 @pytest.fixture
