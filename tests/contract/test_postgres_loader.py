@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.postgres import loader
+from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.loader import LANES, Loader
+from adapters.postgres.pool import Session
 from adapters.postgres.store import PostgresStore
+from application.ports import Scope
+from domain.api_key import digest
 from domain.errors import ConnectionNotFound, DomainError, InvalidInput, StoreUnavailable
 from tests.contract.store.base import ACME, RIVAL, born, stepped, together
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from asyncpg import Record
 
     from adapters.postgres.pool import Pool
 
@@ -183,3 +189,25 @@ async def test_under_load_a_read_after_a_write_is_never_stale(postgres_pool: Poo
         assert await store.find(ACME, connection.id) == connection
     stop.set()
     await asyncio.gather(*readers)
+
+
+async def test_callers_who_come_together_share_a_look_and_are_told_apart(
+    postgres_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_keys = PostgresApiKeys(postgres_pool)
+    digests = {who: digest(who) for who in (ACME, RIVAL, "nobody")}
+    for who in (ACME, RIVAL):
+        await api_keys.add(company_id=who, scope=Scope.READ, prefix="ck_", digest=digests[who], label=None)
+    looks = 0
+    rows = Session.rows
+
+    def counted(self: Session, sql: str, *args: object) -> Awaitable[Sequence[Record]]:
+        nonlocal looks
+        looks += 1
+        return rows(self, sql, *args)
+
+    monkeypatch.setattr(Session, "rows", counted)
+    found = await asyncio.gather(*(api_keys.find(digests[who]) for who in [*digests] * 10))
+
+    assert [record and record.company_id for record in found] == [ACME, RIVAL, None] * 10
+    assert looks == 1
