@@ -46,13 +46,16 @@ class Authenticate:
             Unauthenticated: no key, or none that is live.
 
         """
-        if key is None or not well_formed(key):
+        if key is None:
             raise Unauthenticated
         fingerprint = digest(key)
         seen = self._seen.get(fingerprint)
         asked_at = self._clock()
         if seen is not None and asked_at - seen[0] < SEEN_FOR:
             return seen[1]
+        # Only now: what was seen is well formed, and nearly every key has been seen.
+        if not well_formed(key):
+            raise Unauthenticated
         record = await self._keys.find(fingerprint)
         if record is None or not hmac.compare_digest(record.digest, fingerprint):
             self._seen.pop(fingerprint, None)

@@ -40,8 +40,8 @@ def readable_prefix(key: str) -> str:
 
 
 def digest(key: str) -> bytes:
-    """Give what is kept of a key."""
-    return hashlib.sha256(key.encode()).digest()
+    """Give what is kept of a key; of any text, also of one that no key can be."""
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def _checksum(body: str) -> str:
