@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from application.ports import Store
-    from domain.connection import Connection
+    from application.ports import ConnectionDetails, Store
 
 
 @frozen
@@ -17,11 +16,11 @@ class GetConnection:
 
     _store: Store
 
-    async def __call__(self, *, company_id: str, connection_id: str) -> Connection:
-        """Give it.
+    async def __call__(self, *, company_id: str, connection_id: str) -> ConnectionDetails:
+        """Give what it shows.
 
         Raises:
             ConnectionNotFound: absent, deleted, or another company's.
 
         """
-        return await self._store.find(company_id, connection_id)
+        return await self._store.show(company_id, connection_id)

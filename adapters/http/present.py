@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from application.authorizations import AuthorizationStarted
     from application.create_connection import ConnectionCreated
-    from application.ports import ConnectionSummary, Session
+    from application.ports import ConnectionDetails, ConnectionSummary, Session
     from application.verify_connection import Verification
     from domain.connection import Connection
     from domain.events import Event
@@ -72,7 +72,7 @@ def summaries(connections: Sequence[ConnectionSummary]) -> list[schemas.Connecti
     ]
 
 
-def details(connection: Connection) -> schemas.ConnectionDetails:
+def details(connection: Connection | ConnectionDetails) -> schemas.ConnectionDetails:
     """Show a connection by itself."""
     synced = connection.last_synced_at
     return schemas.ConnectionDetails(

@@ -26,7 +26,15 @@ from adapters.memory.transaction import (
     State,
     forget_old,
 )
-from application.ports import ConnectionFilter, ConnectionSummary, Flight, JobKind, Page, Store
+from application.ports import (
+    ConnectionDetails,
+    ConnectionFilter,
+    ConnectionSummary,
+    Flight,
+    JobKind,
+    Page,
+    Store,
+)
 from domain.authorization import KEPT
 from domain.connection import ACTIVE
 from domain.errors import InvalidInput
@@ -87,6 +95,10 @@ class MemoryStore(Store):
         """See the port."""
         await asyncio.sleep(0)
         return await MemoryConnections(self._state).get(company_id, connection_id)
+
+    async def show(self, company_id: str, connection_id: str) -> ConnectionDetails:
+        """See the port."""
+        return ConnectionDetails.of(await self.find(company_id, connection_id))
 
     async def company_of(self, connection_id: str) -> str | None:
         """See the port."""

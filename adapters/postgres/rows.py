@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from adapters.postgres.errors import unstorable
-from application.ports import ApiKeyRecord, ConnectionSummary, IdempotencyRecord, Job, JobKind, Scope
+from application.ports import (
+    ApiKeyRecord,
+    ConnectionDetails,
+    ConnectionSummary,
+    IdempotencyRecord,
+    Job,
+    JobKind,
+    Scope,
+)
 from domain.authorization import Attempt, AttemptMode, Outcome
 from domain.connection import AuthKind, Connection, ConnectionStatus, Origin
 from domain.errors import InvalidInput
@@ -26,6 +34,7 @@ CONNECTION_COLUMNS = (
 SUMMARY_COLUMNS = (
     "id, name, provider, status, external_account_id, last_synced_at, created_at, updated_at, error_message"
 )
+DETAILS_COLUMNS = f"{SUMMARY_COLUMNS}, metadata"
 VISIBLE = "deleted_at IS NULL AND NOT (auth_kind = 'api_key' AND status = 'pending')"
 """`Connection.visible` in SQL."""
 
@@ -149,6 +158,35 @@ def summary_of(row: asyncpg.Record) -> ConnectionSummary:
         created_at,
         updated_at,
         error_message,
+    )
+
+
+def details_of(row: asyncpg.Record) -> ConnectionDetails:
+    """Read a row that begins with DETAILS_COLUMNS, by position."""
+    (
+        id_,
+        name,
+        provider,
+        status,
+        external_account_id,
+        synced_at,
+        created_at,
+        updated_at,
+        error_message,
+        metadata,
+        *_,
+    ) = row
+    return ConnectionDetails(
+        id_,
+        name,
+        provider,
+        _status[status],
+        external_account_id,
+        synced_at,
+        created_at,
+        updated_at,
+        error_message,
+        _object.decode(metadata),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Never, TypeVar
 
 from attrs import Factory, define, field, frozen
 
@@ -19,10 +19,12 @@ from adapters.postgres.pool import session
 from adapters.postgres.rows import (
     ATTEMPT_COLUMNS,
     CONNECTION_COLUMNS,
+    DETAILS_COLUMNS,
     JOB_COLUMNS,
     VISIBLE,
     attempt_of,
     connection_of,
+    details_of,
     job_of,
 )
 from application.ports import Store, Transaction
@@ -32,18 +34,31 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from asyncpg import Record
+
     from adapters.postgres.pool import Pool, Session
-    from application.ports import ConnectionFilter, ConnectionSummary, Flight, FlightKind, Job, Page
+    from application.ports import (
+        ConnectionDetails,
+        ConnectionFilter,
+        ConnectionSummary,
+        Flight,
+        FlightKind,
+        Job,
+        Page,
+    )
     from domain.authorization import Attempt
     from domain.connection import Connection
     from domain.events import Event
 
 _Key = tuple[str, str]
+Shown = TypeVar("Shown")
 
-_FIND = f"""
-SELECT {CONNECTION_COLUMNS} FROM unnest($1::text[], $2::text[]) AS wanted (company_id, id)
+_WANTED = f"""
+FROM unnest($1::text[], $2::text[]) AS wanted (company_id, id)
 JOIN connections USING (company_id, id) WHERE {VISIBLE}
-"""  # noqa: S608 - constants
+"""
+_FIND = f"SELECT {CONNECTION_COLUMNS} {_WANTED}"
+_SHOW = f"SELECT {DETAILS_COLUMNS}, company_id {_WANTED}"
 
 # Here, too, the clock is read once: what is due later shall not be walked over at each look (see `watch`).
 _TAKE_ATTEMPTS = f"""
@@ -92,8 +107,11 @@ class PostgresStore(Store):
     """The store over a pool that the entrypoint opens and closes."""
 
     _pool: Pool
-    _loader: Loader[_Key, Connection] = field(
-        init=False, default=Factory(lambda self: Loader(self._fetch), takes_self=True)
+    _found: Loader[_Key, Connection] = field(
+        init=False, default=Factory(lambda self: Loader(self._find), takes_self=True)
+    )
+    _shown: Loader[_Key, ConnectionDetails] = field(
+        init=False, default=Factory(lambda self: Loader(self._show), takes_self=True)
     )
     _deployment: str | None = field(default=None, init=False)
 
@@ -123,12 +141,11 @@ class PostgresStore(Store):
 
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """See the port; reads that arrive together share one statement."""
-        # One id that PostgreSQL cannot take would fail everybody who shares the statement.
-        key = (company_id, connection_id)
-        connection = await self._loader.load(key) if all(map(_storable, key)) else None
-        if connection is None:
-            raise ConnectionNotFound
-        return connection
+        return await _load(self._found, company_id, connection_id)
+
+    async def show(self, company_id: str, connection_id: str) -> ConnectionDetails:
+        """See the port; reads that arrive together share one statement."""
+        return await _load(self._shown, company_id, connection_id)
 
     async def company_of(self, connection_id: str) -> str | None:
         """See the port."""
@@ -240,10 +257,26 @@ class PostgresStore(Store):
             behind = f"it is at revision {revision} of {len(shipped())}"
             raise StoreRefused(why=f"{behind}. Do `connections migrate` with this release.")
 
-    async def _fetch(self, keys: Sequence[_Key]) -> Mapping[_Key, Connection]:
-        async with session(self._pool) as work:
-            rows = await work.rows(_FIND, [key[0] for key in keys], [key[1] for key in keys])
+    async def _find(self, keys: Sequence[_Key]) -> Mapping[_Key, Connection]:
+        rows = await self._rows(_FIND, keys)
         return {(row["company_id"], row["id"]): connection_of(row) for row in rows}
+
+    async def _show(self, keys: Sequence[_Key]) -> Mapping[_Key, ConnectionDetails]:
+        rows = await self._rows(_SHOW, keys)
+        return {(row["company_id"], row["id"]): details_of(row) for row in rows}
+
+    async def _rows(self, sql: str, keys: Sequence[_Key]) -> Sequence[Record]:
+        async with session(self._pool) as work:
+            return await work.rows(sql, [key[0] for key in keys], [key[1] for key in keys])
+
+
+async def _load(loader: Loader[_Key, Shown], company_id: str, connection_id: str) -> Shown:
+    # One id that PostgreSQL cannot take would fail everybody who shares the statement.
+    key = (company_id, connection_id)
+    value = await loader.load(key) if all(map(_storable, key)) else None
+    if value is None:
+        raise ConnectionNotFound
+    return value
 
 
 async def _commit(work: Session) -> None:

@@ -14,7 +14,15 @@ from application.ports.gateway import (
 )
 from application.ports.ids import Ids
 from application.ports.providers import Health, ProviderAdapter, ProviderCatalogue, Verdict
-from application.ports.store import ConnectionFilter, ConnectionSummary, Flight, FlightKind, Page, Store
+from application.ports.store import (
+    ConnectionDetails,
+    ConnectionFilter,
+    ConnectionSummary,
+    Flight,
+    FlightKind,
+    Page,
+    Store,
+)
 from application.ports.transaction import (
     Attempts,
     Connections,
@@ -32,6 +40,7 @@ __all__ = [
     "ApiKeys",
     "Attempts",
     "AuthGateway",
+    "ConnectionDetails",
     "ConnectionFilter",
     "ConnectionSummary",
     "Connections",

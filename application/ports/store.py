@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime, timedelta
 
@@ -74,6 +74,29 @@ class ConnectionSummary(NamedTuple):
         )
 
 
+class ConnectionDetails(NamedTuple):
+    """What a connection by itself shows: a summary, and the metadata.
+
+    A tuple like the summary, and for the same reason: workflows read one before each of their steps.
+    """
+
+    id: str
+    name: str
+    provider: str
+    status: ConnectionStatus
+    external_account_id: str | None
+    last_synced_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    error_message: str | None
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, connection: Connection) -> ConnectionDetails:
+        """Show a connection."""
+        return cls(*ConnectionSummary.of(connection), connection.metadata)
+
+
 class FlightKind(StrEnum):
     """Calls of which a connection needs only one at a time."""
 
@@ -107,6 +130,15 @@ class Store(Protocol):
     @abstractmethod
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """Give a connection.
+
+        Raises:
+            ConnectionNotFound: absent, deleted, or another company's.
+
+        """
+
+    @abstractmethod
+    async def show(self, company_id: str, connection_id: str) -> ConnectionDetails:
+        """Give what a connection shows: of all reads the one that must be fast.
 
         Raises:
             ConnectionNotFound: absent, deleted, or another company's.

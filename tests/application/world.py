@@ -277,7 +277,7 @@ class World:
     # ── what can be seen ──────────────────────────────────────────────────────────────────────────
 
     async def connection(self, connection_id: str, company: str = COMPANY) -> Connection:
-        return await self.use_cases.get_connection(company_id=company, connection_id=connection_id)
+        return await self.store.find(company, connection_id)
 
     async def connections(self, company: str = COMPANY) -> Sequence[Connection]:
         page = await self.use_cases.list_connections(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,13 +12,13 @@ from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.loader import LANES, Loader
 from adapters.postgres.pool import Session
 from adapters.postgres.store import PostgresStore
-from application.ports import Scope
+from application.ports import ConnectionDetails, Scope
 from domain.api_key import digest
 from domain.errors import ConnectionNotFound, DomainError, InvalidInput, StoreUnavailable
 from tests.contract.store.base import ACME, RIVAL, born, stepped, together
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from asyncpg import Record
 
@@ -151,14 +151,15 @@ async def test_nobody_who_comes_after_the_deadline_of_others_waits_longer(
     slow.gate.set()
 
 
-async def test_tenancy_holds_inside_a_shared_statement(postgres_pool: Pool) -> None:
+@pytest.mark.parametrize("read", [PostgresStore.find, PostgresStore.show])
+async def test_tenancy_holds_inside_a_shared_statement(postgres_pool: Pool, read: Callable[..., Any]) -> None:
     store = PostgresStore(postgres_pool)
     ours, theirs = await born(store), await born(store, company_id=RIVAL)
 
     wanted = [(ACME, ours.id), (RIVAL, theirs.id), (ACME, theirs.id), (RIVAL, ours.id)]
-    results = await together(4, lambda n: store.find(*wanted[n]))
+    results = await together(4, lambda n: read(store, *wanted[n]))
 
-    assert list(results[:2]) == [ours, theirs]
+    assert [result.id for result in results[:2]] == [ours.id, theirs.id]
     assert [type(result) for result in results[2:]] == [ConnectionNotFound] * 2
 
 
@@ -181,12 +182,13 @@ async def test_under_load_a_read_after_a_write_is_never_stale(postgres_pool: Poo
 
     async def keep_reading() -> None:
         while not stop.is_set():
-            await store.find(ACME, connection.id)
+            await store.show(ACME, connection.id)
 
     readers = [asyncio.create_task(keep_reading()) for _ in range(8)]
     for number in range(25):
         connection = await stepped(store, connection, "update", name=f"Name {number}", metadata=None)
         assert await store.find(ACME, connection.id) == connection
+        assert await store.show(ACME, connection.id) == ConnectionDetails.of(connection)
     stop.set()
     await asyncio.gather(*readers)
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.postgres.connections import _FOR_AUTH_URL
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
-from adapters.postgres.store import _FIND, _SWEEP, _TAKE_JOBS, PostgresStore
+from adapters.postgres.store import _FIND, _SHOW, _SWEEP, _TAKE_JOBS, PostgresStore
 from adapters.postgres.watch import _STALE
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
@@ -100,8 +100,9 @@ async def test_a_page_is_read_off_an_index_wherever_it_is(full: Pool, wanted: Co
         assert max(node["Actual Rows"] + node.get("Rows Removed by Filter", 0) for node in nodes) <= 40
 
 
-async def test_connections_are_found_by_key(full: Pool) -> None:
-    nodes = await _plan(full, _FIND, [ACME] * 20, [f"conn_{3 * n}" for n in range(1, 21)])
+@pytest.mark.parametrize("sql", [_FIND, _SHOW], ids=["find", "show"])
+async def test_connections_are_found_by_key(full: Pool, sql: str) -> None:
+    nodes = await _plan(full, sql, [ACME] * 20, [f"conn_{3 * n}" for n in range(1, 21)])
 
     assert "Seq Scan" not in {node["Node Type"] for node in nodes}
     assert nodes[0]["Actual Rows"] == 20

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from application.ports import ConnectionDetails
 from domain.connection import ACTIVE, ERROR, PENDING, AuthKind, Origin
 from domain.errors import ConcurrentChange, ConnectionNotFound
 from tests.contract.store.base import (
@@ -34,6 +35,11 @@ class ConnectionRules(StoreRules):
 
         assert await store.find(ACME, connection.id) == connection
 
+    async def test_what_a_connection_shows_is_as_it_was_written(self, store: Store) -> None:
+        connection = await authorized(store, metadata={"a": [1, 1.5, None, {"b": "ö"}]})
+
+        assert await store.show(ACME, connection.id) == ConnectionDetails.of(connection)
+
     async def test_an_unknown_connection_is_not_found(self, store: Store) -> None:
         with pytest.raises(ConnectionNotFound):
             await store.find(ACME, "conn_unknown")
@@ -42,6 +48,11 @@ class ConnectionRules(StoreRules):
     async def test_a_strange_id_is_not_found(self, store: Store, strange: str) -> None:
         with pytest.raises(ConnectionNotFound):
             await store.find(ACME, strange)
+
+    @pytest.mark.parametrize("strange", ["conn_unknown", "conn_\0", "conn_\ud800", "conn_é"])
+    async def test_of_a_strange_id_nothing_is_shown(self, store: Store, strange: str) -> None:
+        with pytest.raises(ConnectionNotFound):
+            await store.show(ACME, strange)
 
     async def test_the_time_of_a_transaction_has_milliseconds_and_utc(self, store: Store) -> None:
         async with store.begin() as tx:
@@ -52,6 +63,7 @@ class ConnectionRules(StoreRules):
         active = await authorized(store)
 
         assert await store.find(ACME, active.id) == active
+        assert await store.show(ACME, active.id) == ConnectionDetails.of(active)
 
     async def test_an_open_transaction_is_not_seen_by_others(self, store: Store) -> None:
         async with store.begin() as tx:
@@ -197,6 +209,8 @@ class ConnectionRules(StoreRules):
 
         with pytest.raises(ConnectionNotFound):
             await store.find(ACME, connection.id)
+        with pytest.raises(ConnectionNotFound):
+            await store.show(ACME, connection.id)
 
     async def test_a_transaction_gets_a_deleted_connection_only_where_it_asks_for_it(
         self, store: Store

@@ -22,6 +22,12 @@ class TenancyRules(StoreRules):
         with pytest.raises(ConnectionNotFound):
             await store.find(RIVAL, connection.id)
 
+    async def test_show(self, store: Store) -> None:
+        connection = await born(store)
+
+        with pytest.raises(ConnectionNotFound):
+            await store.show(RIVAL, connection.id)
+
     @pytest.mark.parametrize("lock", [False, True])
     @pytest.mark.parametrize("deleted", [False, True])
     async def test_get(self, store: Store, lock: bool, deleted: bool) -> None:
