@@ -36,26 +36,34 @@ _REDIRECT = {
 }
 
 
+class Answer(web.Response):
+    """An answer that does not say what we are made of: aiohttp would add its name and version."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
 def ok(data: Struct, *, status: int = 200) -> web.Response:
     """Answer with something in the envelope."""
-    return web.Response(body=_encode(Success(True, data)), status=status, headers=_JSON)
+    return Answer(body=_encode(Success(True, data)), status=status, headers=_JSON)
 
 
 def ok_list(items: list[Any]) -> web.Response:
     """Answer with a list that has no further pages."""
-    return web.Response(body=_encode(Success(True, items)), headers=_JSON)
+    return Answer(body=_encode(Success(True, items)), headers=_JSON)
 
 
 def ok_page(items: list[Any], *, has_more: bool, next_cursor: str | None) -> web.Response:
     """Answer with a stretch of a list."""
     meta = PageMeta(has_more, UNSET if next_cursor is None else next_cursor)
-    return web.Response(body=_encode(SuccessPage(True, items, meta)), headers=_JSON)
+    return Answer(body=_encode(SuccessPage(True, items, meta)), headers=_JSON)
 
 
-def refused(refusal: Refusal, kind: type[web.Response] = web.Response) -> web.Response:
+def refused(refusal: Refusal) -> web.Response:
     """Answer that it was not done, and why."""
     headers = {**_JSON, **refusal.headers}
-    return kind(body=_encode(envelope(refusal)), status=refusal.status, headers=headers)
+    return Answer(body=_encode(envelope(refusal)), status=refusal.status, headers=headers)
 
 
 def envelope(refusal: Refusal) -> Refused:
@@ -73,17 +81,17 @@ def refused_page(refusal: Refusal, request_id: str) -> web.Response:
         body = pages.failed(refusal.message, request_id)
     else:
         body = pages.refused(refusal.message, request_id)
-    return web.Response(body=body, status=refusal.status, headers=headers)
+    return Answer(body=body, status=refusal.status, headers=headers)
 
 
 def page(body: bytes, *, status: int = 200, headers: Mapping[str, str] = pages.HEADERS) -> web.Response:
     """Answer a person's browser."""
-    return web.Response(body=body, status=status, headers=headers)
+    return Answer(body=body, status=status, headers=headers)
 
 
 def redirect(status: int, location: str) -> web.Response:
     """Send the browser on. The address is used as it is: aiohttp's own redirects would encode it anew."""
-    return web.Response(status=status, headers={**_REDIRECT, "Location": location})
+    return Answer(status=status, headers={**_REDIRECT, "Location": location})
 
 
 def wants_page(request: web.Request) -> bool:

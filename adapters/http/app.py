@@ -9,7 +9,7 @@ from aiohttp import hdrs, http_parser, web
 from attrs import frozen
 
 from adapters.http.access import guarded, rationed
-from adapters.http.boundary import LEAVING, boundary, drop_banner
+from adapters.http.boundary import LEAVING, boundary
 from adapters.http.handlers.metrics import MetricsHandlers
 from adapters.http.routes import METRICS_PATH, routes_of
 
@@ -61,7 +61,6 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
         raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp for this platform")
     app = web.Application(middlewares=[boundary(options.observe)], client_max_size=options.max_body)
     app[LEAVING] = asyncio.Event()
-    app.on_response_prepare.append(drop_banner)
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
         app.router.add_route(route.method, route.path, handler)
@@ -71,7 +70,6 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
 def create_metrics_app(scrape: Scrape) -> web.Application:
     """Build the application of a port that has only `/metrics`."""
     app = web.Application(middlewares=[boundary()])
-    app.on_response_prepare.append(drop_banner)
     app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics)
     return app
 

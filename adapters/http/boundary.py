@@ -87,11 +87,6 @@ def boundary(observe: Observe | None = None) -> Middleware:
     return answer
 
 
-async def drop_banner(_: web.Request, response: web.StreamResponse) -> None:
-    """Do not say what we are made of."""
-    response.headers.popall("Server", None)
-
-
 def _present(request: web.Request, refused: Refusal, request_id: str) -> web.Response:
     if _route(request) in BROWSER_ROUTES and answers.wants_page(request):
         return answers.refused_page(refused, request_id)

@@ -208,15 +208,7 @@ class Protocol(web.RequestHandler):
                 error=refusal.code,
                 reason=None if exc is None else type(exc).__name__,
             )
-        response = refused(refusal, kind=_Unadorned)
+        response = refused(refusal)
         response.headers[REQUEST_ID] = request_id
         response.force_close()
         return response
-
-
-class _Unadorned(web.Response):
-    """An answer without aiohttp's banner; no signal of the application runs for these."""
-
-    async def _prepare_headers(self) -> None:
-        await super()._prepare_headers()
-        self.headers.popall("Server", None)

@@ -32,7 +32,8 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.mark.parametrize(
-    "path", [ONE, "/nowhere", "/healthz", "/oauth/callback", "/oauth/callback?state=cs_a"]
+    "path",
+    [ONE, "/nowhere", "/healthz", "/oauth/callback", "/oauth/callback?state=cs_a", "/docs", "/openapi.json"],
 )
 async def test_every_answer_has_a_request_id_and_no_banner(client: Client, path: str) -> None:
     headers = (await client.get(path, allow_redirects=False)).headers

@@ -7,14 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from aiohttp import web
 from attrs import define, frozen
 
 from adapters.http import pages
+from adapters.http.answers import Answer
 from adapters.http.openapi.page import STYLE, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from aiohttp import web
 
 _NOT_MODIFIED = 304
 
@@ -65,5 +67,5 @@ def _give(request: web.Request, version: _Version) -> web.Response:
     known = {etag.strip().removeprefix("W/") for etag in request.headers.get("If-None-Match", "").split(",")}
     if version.headers["ETag"] in known or "*" in known:
         kept = {name: version.headers[name] for name in ("ETag", "Cache-Control", "X-Content-Type-Options")}
-        return web.Response(status=_NOT_MODIFIED, headers=kept)
-    return web.Response(body=version.body, headers=version.headers)
+        return Answer(status=_NOT_MODIFIED, headers=kept)
+    return Answer(body=version.body, headers=version.headers)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from attrs import frozen
+
+from adapters.http.answers import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
 
     Scrape = Callable[[], Awaitable[bytes]]
 
@@ -27,4 +30,4 @@ class MetricsHandlers:
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
         """Answer with the numbers of now. No key: they name no company, and Prometheus carries none."""
-        return web.Response(body=await self._scrape(), headers=_HEADERS)
+        return Answer(body=await self._scrape(), headers=_HEADERS)
