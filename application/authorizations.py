@@ -243,10 +243,8 @@ class StartAuthorization:
             connection = await tx.connections.get(attempt.company_id, attempt.connection_id, lock=True)
             if connection.status is ACTIVE:
                 raise ActiveConnectionExists(connection.provider)
-            intended = await tx.attempts.get(attempt.id)
-            if intended is None or intended.closed_at is not None:
+            if not await tx.attempts.update(attrs.evolve(attempt, check_at=attempt.next_check(tx.now))):
                 raise ConcurrentChange
-            await tx.attempts.update(attrs.evolve(attempt, check_at=attempt.next_check(tx.now)))
             await self._make_pending(tx, connection, attempt, by=by, name=name, is_new=is_new)
 
     async def _make_pending(

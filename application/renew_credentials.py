@@ -73,8 +73,7 @@ class RenewCredentials:
             return await self._refused(connection, final, word, by=by, recheck=recheck, fresh=fresh)
         if details.expires_at is not None:
             # Nango answers 200 with the old token where there is no refresh token.
-            async with self._store.begin() as tx:
-                expired = details.expires_at <= tx.now
+            expired = details.expires_at <= await self._store.now()
             if expired:
                 return await settle(self._store, connection, _expire(NO_REFRESH_TOKEN, by=by), fresh=fresh)
         return await self._judge(connection, details, by=by, recheck=recheck, fresh=fresh)

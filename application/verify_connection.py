@@ -108,14 +108,13 @@ class VerifyConnection:
                 await self._check(connection, by=actor)
 
             await self._flights.fly(FlightKind.VERIFY, company_id, connection_id, look)
-        async with self._store.begin() as tx:
-            connection = await tx.connections.get(company_id, connection_id)
-            return Verification(
-                connection=connection,
-                healthy=connection.status is ACTIVE,
-                error=_error(connection),
-                checked_at=tx.now,
-            )
+            connection = await self._store.find(company_id, connection_id)
+        return Verification(
+            connection=connection,
+            healthy=connection.status is ACTIVE,
+            error=_error(connection),
+            checked_at=await self._store.now(),
+        )
 
 
 def _error(connection: Connection) -> str | None:

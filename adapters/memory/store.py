@@ -91,6 +91,10 @@ class MemoryStore(Store):
                 state.of(company_id, record.connection_id)
             self._state = state
 
+    async def now(self) -> datetime:
+        """See the port."""
+        return self._clock()
+
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """See the port."""
         await asyncio.sleep(0)

@@ -192,7 +192,7 @@ class MemoryAttempts(Attempts):
         ]
         return of_company.count(connection_id), len(of_company)
 
-    async def update(self, attempt: Attempt) -> None:
+    async def update(self, attempt: Attempt) -> bool:
         """See the port."""
         there = self._state.attempts.get(attempt.id)
         if (
@@ -200,7 +200,7 @@ class MemoryAttempts(Attempts):
             or there.closed_at is not None
             or (there.company_id, there.connection_id) != (attempt.company_id, attempt.connection_id)
         ):
-            return
+            return False
         self._state.attempts[attempt.id] = attrs.evolve(
             there,
             nango_id=attempt.nango_id,
@@ -209,6 +209,7 @@ class MemoryAttempts(Attempts):
             nango_cookie=attempt.nango_cookie,
             check_at=attempt.check_at,
         )
+        return True
 
     async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
         """See the port."""

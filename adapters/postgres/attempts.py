@@ -30,7 +30,7 @@ WHERE company_id = $1 AND closed_at IS NULL AND expires_at > clock()
 
 _UPDATE = """
 UPDATE attempts SET nango_id = $4, mode = $5, nango_state = $6, nango_cookie = $7, check_at = $8
-WHERE company_id = $1 AND connection_id = $2 AND id = $3 AND closed_at IS NULL
+WHERE company_id = $1 AND connection_id = $2 AND id = $3 AND closed_at IS NULL RETURNING true
 """
 
 _HURRY = """
@@ -98,9 +98,9 @@ class PostgresAttempts(Attempts):
         row = await self._session.row(_COUNT_OPEN, company_id, connection_id)
         return (row["connection"], row["company"]) if row else (0, 0)
 
-    async def update(self, attempt: Attempt) -> None:
+    async def update(self, attempt: Attempt) -> bool:
         """See the port."""
-        await self._session.run(
+        row = await self._session.row(
             _UPDATE,
             attempt.company_id,
             attempt.connection_id,
@@ -111,6 +111,7 @@ class PostgresAttempts(Attempts):
             attempt.nango_cookie,
             attempt.check_at,
         )
+        return row is not None
 
     async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
         """See the port."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Never, TypeVar
+from typing import TYPE_CHECKING, Never, TypeVar, cast
 
 from attrs import Factory, define, field, frozen
 
@@ -122,9 +122,8 @@ class PostgresStore(Store):
             try:
                 # What the locks promise does not hold in the others: see docs/adr/0007-who-gives-way.md.
                 await work.run("BEGIN ISOLATION LEVEL READ COMMITTED")
-                row = await work.row("SELECT clock() AS now")
                 yield PostgresTransaction(
-                    row["now"] if row else _impossible(),
+                    await _now(work),
                     PostgresConnections(work),
                     PostgresAttempts(work),
                     PostgresJobs(work),
@@ -138,6 +137,11 @@ class PostgresStore(Store):
             except BaseException:
                 await _roll_back(work)
                 raise
+
+    async def now(self) -> datetime:
+        """See the port."""
+        async with session(self._pool) as work:
+            return await _now(work)
 
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """See the port; reads that arrive together share one statement."""
@@ -277,6 +281,11 @@ async def _load(loader: Loader[_Key, Shown], company_id: str, connection_id: str
     if value is None:
         raise ConnectionNotFound
     return value
+
+
+async def _now(work: Session) -> datetime:
+    row = await work.row("SELECT clock() AS now")
+    return cast("datetime", row["now"]) if row else _impossible()
 
 
 async def _commit(work: Session) -> None:

@@ -128,6 +128,10 @@ class Store(Protocol):
         """Open a transaction: commits at the end of the block, rolls back on an exception."""
 
     @abstractmethod
+    async def now(self) -> datetime:
+        """Give the database's time, as a transaction has it: where it is all that is wanted."""
+
+    @abstractmethod
     async def find(self, company_id: str, connection_id: str) -> Connection:
         """Give a connection.
 

@@ -81,10 +81,10 @@ class Attempts(Protocol):
         """Count the open attempts of (the connection, the whole company)."""
 
     @abstractmethod
-    async def update(self, attempt: Attempt) -> None:
+    async def update(self, attempt: Attempt) -> bool:
         """Write what the start of its flow brings: nango_id, mode, Nango's state and cookie, check_at.
 
-        A closed attempt stays as it is.
+        False: it is closed, and stays as it is.
         """
 
     @abstractmethod

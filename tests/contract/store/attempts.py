@@ -115,7 +115,7 @@ class AttemptRules(StoreRules):
             check_at=attempt.created_at + MINUTE,
         )
         async with store.begin() as tx:
-            await tx.attempts.update(changed)
+            assert await tx.attempts.update(changed)
 
         assert await _get(store, attempt) == changed
 
@@ -124,7 +124,7 @@ class AttemptRules(StoreRules):
         await _close(store, attempt, Outcome.SUPERSEDED)
         closed = await _get(store, attempt)
         async with store.begin() as tx:
-            await tx.attempts.update(attrs.evolve(attempt, nango_id="late"))
+            assert not await tx.attempts.update(attrs.evolve(attempt, nango_id="late"))
             await tx.attempts.hurry(attempt.id, check_at=tx.now)
             assert not await tx.attempts.checked(attempt, check_at=tx.now)
 

@@ -59,6 +59,14 @@ class ConnectionRules(StoreRules):
             assert tx.now.microsecond % 1000 == 0
             assert tx.now.tzinfo == UTC
 
+    async def test_the_time_is_that_of_transactions(self, store: Store) -> None:
+        async with store.begin() as tx:
+            before = tx.now
+        now = await store.now()
+
+        assert now >= before
+        assert (now.microsecond % 1000, now.tzinfo) == (0, UTC)
+
     async def test_a_step_is_seen_by_the_next_read(self, store: Store) -> None:
         active = await authorized(store)
 

@@ -94,7 +94,7 @@ class TenancyRules(StoreRules):
     async def test_writing_an_attempt(self, store: Store) -> None:
         attempt = await tried(store, await born(store))
         async with store.begin() as tx:
-            await tx.attempts.update(attrs.evolve(attempt, company_id=RIVAL, nango_id="theirs"))
+            assert not await tx.attempts.update(attrs.evolve(attempt, company_id=RIVAL, nango_id="theirs"))
 
         async with store.begin() as tx:
             assert await tx.attempts.get(attempt.id) == attempt
