@@ -59,8 +59,10 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError("aiohttp's C parser is missing: install a wheel of aiohttp for this platform")
-    app = web.Application(middlewares=[boundary(options.observe)], client_max_size=options.max_body)
-    app[LEAVING] = asyncio.Event()
+    leaving = asyncio.Event()
+    middlewares = [boundary(leaving, options.observe)]
+    app = web.Application(middlewares=middlewares, client_max_size=options.max_body)
+    app[LEAVING] = leaving
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
         app.router.add_route(route.method, route.path, handler)
@@ -69,7 +71,7 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
 
 def create_metrics_app(scrape: Scrape) -> web.Application:
     """Build the application of a port that has only `/metrics`."""
-    app = web.Application(middlewares=[boundary()])
+    app = web.Application(middlewares=[boundary(asyncio.Event())])
     app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics)
     return app
 

@@ -45,11 +45,13 @@ _SERVER_ERROR = 500
 _log = structlog.get_logger("connections.http")
 
 
-def boundary(observe: Observe | None = None) -> Middleware:
+def boundary(leaving: asyncio.Event, observe: Observe | None = None) -> Middleware:
     """Make the middleware that answers every request, whatever happens, and tells of it once.
 
-    `observe` is told the method, the route's template, the status, and the seconds it took.
+    Once `leaving` is set, each answer closes its connection. `observe` is told the method, the route's
+    template, the status, and the seconds it took.
     """
+    log = _log.bind()  # else structlog would look for it with each line
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,17 +71,17 @@ def boundary(observe: Observe | None = None) -> Middleware:
                     raise
                 refused = refusal(error)
                 if refused is UNEXPECTED:
-                    _log.error("unexpected error", exc_info=error)
+                    log.exception("unexpected error", exc_info=error)
                 response = _present(request, refused, request_id)
             response.headers[REQUEST_ID] = request_id
             status = response.status
-            leaving = request.app.get(LEAVING)
-            if leaving is not None and leaving.is_set():
+            if leaving.is_set():
                 response.force_close()
         finally:
             seconds = time.perf_counter() - began
             route = _route(request)
-            _tell(request, route, status, seconds, refused)
+            tell = log.error if status >= _SERVER_ERROR else log.info
+            tell("request", **_told(request, route, status, seconds, refused))
             if observe is not None:
                 observe(request.method, route, status, seconds)
         return response
@@ -98,23 +100,24 @@ def _route(request: web.Request) -> str:
     return "unknown" if resource is None else resource.canonical
 
 
-def _tell(request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None) -> None:
-    tell = _log.error if status >= _SERVER_ERROR else _log.info
+def _told(
+    request: web.Request, route: str, status: int, seconds: float, refused: Refusal | None
+) -> dict[str, object]:
     caller = request.get(CALLER)
-    # Their keys stand only where there is something to say: most lines are of what went well.
-    more = {"why": refused.why} if refused is not None and refused.why else {}
+    told: dict[str, object] = {
+        "company": caller and caller.company_id,
+        "actor": caller and caller.actor,
+        "route": route,
+        "method": request.method,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 2),
+        "error": refused and refused.code,
+        "reason": refused and refused.reason,
+    }
+    # These keys stand only where there is something to say: most lines are of what went well.
+    if refused is not None and refused.why:
+        told["why"] = refused.why
     connection_id = request.match_info.get("id")
     if connection_id is not None and CONNECTION_ID.fullmatch(connection_id):
-        more["connection_id"] = connection_id
-    tell(
-        "request",
-        company=caller and caller.company_id,
-        actor=caller and caller.actor,
-        route=route,
-        method=request.method,
-        status=status,
-        duration_ms=round(seconds * 1000, 2),
-        error=refused and refused.code,
-        reason=refused and refused.reason,
-        **more,
-    )
+        told["connection_id"] = connection_id
+    return told

@@ -75,16 +75,19 @@ def summaries(connections: Sequence[ConnectionSummary]) -> list[schemas.Connecti
 def details(connection: Connection | ConnectionDetails) -> schemas.ConnectionDetails:
     """Show a connection by itself."""
     synced = connection.last_synced_at
+    created_at, updated_at, synced_at = whens(
+        [connection.created_at, connection.updated_at, synced or connection.created_at]
+    )
     return schemas.ConnectionDetails(
         connection.id,
         connection.name,
         connection.provider,
         connection.status,
         connection.external_account_id,
-        None if synced is None else when(synced),
+        None if synced is None else synced_at,
         connection.metadata,
-        when(connection.created_at),
-        when(connection.updated_at),
+        created_at,
+        updated_at,
         connection.error_message if connection.status in (ERROR, EXPIRED) else UNSET,
     )
 
