@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from collections import defaultdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,18 @@ async def beside_nango(folder: Path, table: Table, calls: int) -> Mapping[str, f
     ):
         await _call(f"{ours.url}/api/v1/connections", table, calls)
     return _read(ours.log.read_text())
+
+
+async def commit(url: str, times: int) -> float:
+    """Give the milliseconds at p50 of a commit that waits for the disk: each of our calls has one or two."""
+    connection = await asyncpg.connect(url)
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await connection.execute("SELECT pg_logical_emit_message(true, 'bench', '')")
+        took.append((time.perf_counter() - began) * 1000)
+    await connection.close()
+    return median(took)
 
 
 async def _call(base: str, table: Table, calls: int) -> None:
