@@ -32,6 +32,8 @@ class _Batch(Generic[Key, Value]):
 
     _readers: dict[Key, list[asyncio.Future[Value | None]]] = field(factory=dict)
     _timer: asyncio.TimerHandle | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    """Kept: to look for the running loop is a call of the system each time, before Python 3.12."""
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""
@@ -44,10 +46,11 @@ class _Batch(Generic[Key, Value]):
 
     def join(self, key: Key) -> asyncio.Future[Value | None]:
         """Add a reader; the first one, or the first after the clock ran out, starts it."""
-        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         if self._timer is None:
-            self._timer = loop.call_later(DEADLINE, self.fail, StoreUnavailable())
-        future: asyncio.Future[Value | None] = loop.create_future()
+            self._timer = self._loop.call_later(DEADLINE, self.fail, StoreUnavailable())
+        future: asyncio.Future[Value | None] = self._loop.create_future()
         self._readers.setdefault(key, []).append(future)
         return future
 
