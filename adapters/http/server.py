@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
@@ -24,7 +24,7 @@ from adapters.http.errors import UNEXPECTED, UNREADABLE, Refusal
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aiohttp.http_parser import RawRequestMessage
 
@@ -36,6 +36,9 @@ MAX_FIELD = 16 * 1024
 
 HEAD_SECONDS = 10.0
 """How long the head of a request may take to arrive, from its first byte or from the connection."""
+
+READ_SECONDS = 30.0
+"""How long a client may take to read on where an answer waits for it."""
 
 TOO_LONG = Refusal(
     status=400,
@@ -58,17 +61,24 @@ class Runner(web.AppRunner):
     aiohttp's own access log is off, since it writes queries: `boundary` tells of each request.
     """
 
-    __slots__ = ("_head_seconds",)
+    __slots__ = ("_patience",)
 
-    def __init__(self, app: web.Application, *, head_seconds: float = HEAD_SECONDS, **options: Any) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        head_seconds: float = HEAD_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        **options: Any,
+    ) -> None:
         super().__init__(app, access_log=None, max_line_size=MAX_LINE, max_field_size=MAX_FIELD, **options)
-        self._head_seconds = head_seconds
+        self._patience = {"head_seconds": head_seconds, "read_seconds": read_seconds}
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return Server(
             server.request_handler,
-            head_seconds=self._head_seconds,
+            patience=self._patience,
             request_factory=_without_miracles(server.request_factory),
             handler_cancellation=server.handler_cancellation,
             **server._kwargs,  # noqa: SLF001 - aiohttp offers no way to choose the protocol's class
@@ -122,36 +132,67 @@ def _without_miracles(make_request: Callable[..., web.BaseRequest]) -> Callable[
 class Server(web.Server):
     """Makes a `Protocol` for each client."""
 
-    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+    def __init__(self, *args: Any, patience: Mapping[str, float], **options: Any) -> None:
         super().__init__(*args, **options)
-        self._head_seconds = head_seconds
+        self._patience = patience
 
     def __call__(self) -> Protocol:
         """Serve one more client."""
-        return Protocol(self, head_seconds=self._head_seconds, loop=self._loop, **self._kwargs)
+        return Protocol(self, **self._patience, loop=self._loop, **self._kwargs)
 
 
 class Protocol(web.RequestHandler):
-    """One client's connection, cut where the head of a request drips in (slow loris)."""
+    """One client's connection, cut where the head of a request drips in (slow loris), or an answer out."""
 
-    __slots__ = ("_head_deadline", "_head_seconds", "_heads", "_unreadable")
+    __slots__ = (
+        "_client",
+        "_head_deadline",
+        "_head_seconds",
+        "_heads",
+        "_read_deadline",
+        "_read_seconds",
+        "_unreadable",
+    )
 
-    def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
+    def __init__(self, *args: Any, head_seconds: float, read_seconds: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_seconds = head_seconds
+        self._read_seconds = read_seconds
+        self._client: asyncio.WriteTransport
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._read_deadline: asyncio.TimerHandle | None = None
         self._heads = 0
         self._unreadable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Expect a first request."""
+        self._client = cast("asyncio.WriteTransport", transport)
         super().connection_made(transport)
         self._expect_a_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Expect nothing any more."""
         self._have_a_head()
+        self._have_a_reader()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Expect the client to read: aiohttp itself would wait for ever."""
+        super().pause_writing()
+        self._expect_a_reader()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        self._have_a_reader()
+        super().resume_writing()
+
+    async def start(self) -> None:
+        """Serve this client; what is left of its last answer must be read in time, too."""
+        try:
+            await super().start()
+        finally:
+            if self._read_deadline is None and self._client.get_write_buffer_size():
+                self._expect_a_reader()
 
     def data_received(self, data: bytes) -> None:
         """Note whether these bytes completed a head, or began one."""
@@ -175,6 +216,16 @@ class Protocol(web.RequestHandler):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+    def _expect_a_reader(self) -> None:
+        # To close would be to wait for what is unread, too.
+        loop = asyncio.get_running_loop()
+        self._read_deadline = loop.call_later(self._read_seconds, self._client.abort)
+
+    def _have_a_reader(self) -> None:
+        if self._read_deadline is not None:
+            self._read_deadline.cancel()
+            self._read_deadline = None
 
     def log_exception(self, *args: Any, exc_info: object = None, **how: Any) -> None:
         """Write a traceback, but not of a body that cannot be read: its request has had its answer and line.

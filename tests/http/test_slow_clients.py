@@ -1,32 +1,59 @@
-"""Clients that send slowly on purpose: cut off, without harm to the others."""
+"""Clients that send or read slowly on purpose: cut off, without harm to the others."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
 from adapters.http import inputs
-from adapters.http.server import Runner
+from adapters.http.server import Protocol, Runner
 from tests.http.fakes import ID, WRITE_KEY
 from tests.http.raw import exchange_at
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _HEAD_SECONDS = 0.5
+_READ_SECONDS = 1.0
+_LONG = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+_MANY = 100
 _HEAD = f"GET /api/v1/connections/{ID} HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n\r\n".encode()
 
 
 @pytest.fixture
-async def port(app: web.Application) -> AsyncIterator[int]:
-    runner = Runner(app, head_seconds=_HEAD_SECONDS)
+async def runner(app: web.Application) -> AsyncIterator[Runner]:
+    runner = Runner(app, head_seconds=_HEAD_SECONDS, read_seconds=_READ_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
+    yield runner
     await runner.cleanup()
+
+
+@pytest.fixture
+def port(runner: Runner) -> int:
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def _eventually(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not happened():  # noqa: ASYNC110 - aiohttp has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def _connected(runner: Runner) -> tuple[Protocol, socket.socket]:
+    """Connect a client, and give both ends."""
+    client = socket.create_connection(runner.addresses[0])
+    server = runner.server
+    assert server is not None
+    await _eventually(lambda: bool(server.connections))
+    (protocol,) = server.connections
+    assert isinstance(protocol, Protocol)
+    return protocol, client
 
 
 async def _cut_off(reader: asyncio.StreamReader) -> bytes:
@@ -53,6 +80,10 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 async def _asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Ask honestly, and get the whole answer."""
     writer.write(_HEAD)
+    await _answer(reader)
+
+
+async def _answer(reader: asyncio.StreamReader) -> None:
     async with asyncio.timeout(10):
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -127,3 +158,36 @@ async def test_a_hundred_dripping_clients_do_not_keep_an_honest_one_waiting(port
     for reader, writer in slow:
         assert await _cut_off(reader) == b""
         writer.close()
+
+
+async def test_a_client_that_does_not_read_its_answers_is_cut_off(runner: Runner) -> None:
+    protocol, client = await _connected(runner)
+    with client:
+        client.sendall(_LONG * _MANY)
+        await _eventually(lambda: protocol.writing_paused)
+        await _eventually(lambda: not protocol.connected)
+
+
+async def test_a_client_that_does_not_read_the_rest_of_its_last_answer_is_cut_off(runner: Runner) -> None:
+    protocol, client = await _connected(runner)
+    server = runner.server
+    assert server is not None
+    assert protocol.transport is not None
+    # So that nobody waits until it reads: the connection is over with its answers on the way.
+    protocol.transport.set_write_buffer_limits(2**30)
+    with client:
+        client.sendall(_LONG * _MANY + _LONG.replace(b"Host", b"Connection: close\r\nHost"))
+        await _eventually(lambda: protocol not in server.connections)
+
+
+async def test_a_client_that_reads_late_is_still_served(runner: Runner) -> None:
+    protocol, client = await _connected(runner)
+    client.sendall(_LONG * _MANY)
+    await _eventually(lambda: protocol.writing_paused)
+    reader, writer = await asyncio.open_connection(sock=client)
+    for _ in range(_MANY):
+        await _answer(reader)
+    # It must outlive the deadline that it has met: what counted was that it read.
+    await asyncio.sleep(_READ_SECONDS * 1.5)
+    await _asked(reader, writer)
+    writer.close()
