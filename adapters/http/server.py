@@ -204,8 +204,8 @@ class Protocol(web.RequestHandler):
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
-        elif self._head_deadline is None and self._current_request is None:
-            # With a request under way these are its body, whose reader has a deadline of its own.
+        elif self._head_deadline is None and self._waiter is not None and not self._waiter.done():
+            # Else these are the body of a request under way, whose reader has a deadline of its own.
             self._expect_a_head()
 
     def _expect_a_head(self) -> None:

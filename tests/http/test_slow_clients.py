@@ -191,3 +191,22 @@ async def test_a_client_that_reads_late_is_still_served(runner: Runner) -> None:
     await asyncio.sleep(_READ_SECONDS * 1.5)
     await _asked(reader, writer)
     writer.close()
+
+
+async def test_a_body_that_comes_before_anybody_asks_for_it_is_no_slow_head(runner: Runner) -> None:
+    protocol, client = await _connected(runner)
+    reader, writer = await asyncio.open_connection(sock=client)
+    await _asked(reader, writer)
+    body = b'{"name": "n", "provider": "stripe"}'
+    head = (
+        f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    # As a busy server gets them: both are there before the handler has begun.
+    protocol.data_received(head.encode())
+    protocol.data_received(body)
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 201")
+    await asyncio.sleep(_HEAD_SECONDS * 1.5)
+    assert protocol.connected
+    writer.close()
