@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import json
 import logging
 import sys
@@ -41,11 +42,11 @@ def configure_logs(level: LogLevel, style: LogFormat) -> None:
     lines = Lines(sys.stderr.buffer)
     atexit.register(lines.flush)
     structlog.configure(
-        processors=[*stamped, *render]
+        processors=[*stamped, *render, _as_bytes]
         if console
         else [*context, _stamp, structlog.processors.format_exc_info, as_json],
         wrapper_class=(structlog.make_filtering_bound_logger if console else _quick_logger)(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr) if console else lambda *_: lines,
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -100,16 +101,21 @@ class Lines:
     critical = fatal = exception = error
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits; where it cannot be written, nobody else is to suffer."""
         if self._waiting:
             lines, self._waiting = self._waiting, []
-            self._file.write(b"\n".join(lines) + b"\n")
-            self._file.flush()
+            with contextlib.suppress(OSError):
+                self._file.write(b"\n".join(lines) + b"\n")
+                self._file.flush()
 
 
 def _stamp(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     event["timestamp"] = datetime.now(UTC)
     return event
+
+
+def _as_bytes(_: object, __: str, line: Any) -> bytes:
+    return str(line).encode(errors="backslashreplace")
 
 
 def as_json(_: object, __: str, event: MutableMapping[str, object]) -> bytes:

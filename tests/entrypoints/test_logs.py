@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,3 +116,22 @@ def test_a_terminal_is_not_told_the_locals_either() -> None:
 )
 def test_a_process_that_ends_loses_no_line(ending: str) -> None:
     assert said(ending)[0]["event"] == "first"
+
+
+class _FullDisk(io.BytesIO):
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_written_stops_nobody() -> None:
+    lines = Lines(_FullDisk())
+    lines.info(b"one")
+    lines.error(b"two")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_full_disk_stops_nobody(style: str) -> None:
+    code = SPEAK.format(ending="log.error('bad'); print('went on')", style=style)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, check=False)  # noqa: S603 - our own code
+    assert done.stdout == b"went on\n"
