@@ -58,7 +58,8 @@ _log = structlog.get_logger("connections.http")
 class Runner(web.AppRunner):
     """Runs the application behind `Protocol`. Takes what `aiohttp.web.AppRunner` takes.
 
-    aiohttp's own access log is off, since it writes queries: `boundary` tells of each request.
+    aiohttp's own access log is off, since it writes queries: `boundary` tells of each request. Nor does it
+    inflate bodies: a signature is over the bytes that came, and a few of them may hide hundreds of megabytes.
     """
 
     __slots__ = ("_patience",)
@@ -71,7 +72,14 @@ class Runner(web.AppRunner):
         read_seconds: float = READ_SECONDS,
         **options: Any,
     ) -> None:
-        super().__init__(app, access_log=None, max_line_size=MAX_LINE, max_field_size=MAX_FIELD, **options)
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            **options,
+        )
         self._patience = {"head_seconds": head_seconds, "read_seconds": read_seconds}
 
     async def _make_server(self) -> web.Server:
@@ -226,14 +234,6 @@ class Protocol(web.RequestHandler):
         if self._read_deadline is not None:
             self._read_deadline.cancel()
             self._read_deadline = None
-
-    def log_exception(self, *args: Any, exc_info: object = None, **how: Any) -> None:
-        """Write a traceback, but not of a body that cannot be read: its request has had its answer and line.
-
-        aiohttp runs into it once more when it drops what nobody has read.
-        """
-        if not isinstance(exc_info, web.RequestPayloadError):
-            super().log_exception(*args, exc_info=exc_info, **how)
 
     def handle_error(
         self,

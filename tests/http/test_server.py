@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from adapters.http.server import Runner
-from tests.http.fakes import ID, WRITE_KEY
+from tests.http.fakes import ID, WRITE_KEY, FakeUseCases
 from tests.http.raw import exchange_at
 
 if TYPE_CHECKING:
@@ -88,20 +89,37 @@ async def test_an_expectation_that_nobody_can_meet_is_ignored(port: int, line: s
     )
 
 
-@pytest.mark.parametrize("path", ["/api/v1/webhooks/nango", "/healthz", "/nowhere"])
-async def test_a_body_that_cannot_be_read_is_told_once(
-    port: int, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 8\r\n\r\n"
+async def test_a_body_that_cannot_be_read_is_told_once(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    head = b"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     with capture_logs() as lines:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(head.encode())
-        await writer.drain()
-        writer.write(b"no zlib!")
+        writer.write(head + b"Expect: 100-continue\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"no chunk!\r\n")
         answer = await reader.read()
         writer.close()
-    assert answer.startswith(b"HTTP/1.1 4")
+    assert answer.startswith(b"HTTP/1.1 400")
     assert (len(lines), caplog.text) == (1, "")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "canary"])
+async def test_a_webhook_is_taken_byte_for_byte_whatever_its_encoding(
+    port: int, fakes: FakeUseCases, encoding: str
+) -> None:
+    body = gzip.compress(b"{}")
+    head = f"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nContent-Encoding: {encoding}\r\n"
+    status, _, _ = await exchange_at(port, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert (status, [asked["body"] for asked in fakes.receive_webhook.asked]) == (200, [body])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "canary"])
+async def test_a_json_body_is_not_compressed(port: int, encoding: str) -> None:
+    head = (
+        f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+        f"Content-Type: application/json\r\nContent-Encoding: {encoding}\r\nContent-Length: 2\r\n\r\n"
+    )
+    status, _, _ = await exchange_at(port, f"{head}{{}}".encode())
+    assert status == 415
 
 
 async def test_a_client_that_goes_before_its_body_is_there_is_told_once(port: int) -> None:
