@@ -6,6 +6,7 @@ The buckets are this process's own: with N processes a caller gets up to N times
 from __future__ import annotations
 
 import math
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -51,15 +52,32 @@ class RateLimit:
 
 
 def address_of(request: web.Request, proxies: int) -> str:
-    """Give the address of whoever calls.
+    """Give the address of whoever calls; of IPv6 the /64, since every customer has that many (RFC 6177).
 
     `proxies` is how many of our own stand before us, each of which adds the address that it sees to the end
-    of X-Forwarded-For; what stands before those was written by anybody.
+    of X-Forwarded-For; what stands before those was written by anybody. Some add the port, which is another
+    for each connection. What is no address counts for the proxy that wrote it.
     """
+    told = None
     if proxies:
-        hops = [
-            hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")
-        ]
+        hops = [hop for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
         if len(hops) >= proxies:
-            return hops[-proxies]
-    return request.remote or ""
+            told = _parsed(hops[-proxies].strip())
+    address = told or _parsed(request.remote or "")
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), 64), strict=False))
+    return str(address)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address, with or without a port; one of IPv4 that is dressed up as IPv6 is itself."""
+    host = text
+    if text.startswith("["):
+        host = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        host = text.partition(":")[0]
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -170,3 +170,40 @@ async def test_behind_a_proxy_each_browser_has_its_own_bucket(
         for n in range(2)
     ]
     assert found == [[307], [307]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("192.0.2.1:5000", "192.0.2.1:5001"),
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("2001:db8::1", "2001:db8::ffff"),
+        ("[2001:db8::1]:5000", "2001:db8::2"),
+        ("unknown", "canary"),
+        ("", "192.0.2.1.2"),
+    ],
+)
+async def test_what_one_caller_can_have_at_will_is_one_address(
+    start: Callable[..., Awaitable[Client]], one: str, other: str
+) -> None:
+    client = await start(callbacks_per_minute=1, proxies=1)
+    found = [
+        await _statuses(client, "/oauth/callback?state=x", 1, **{"X-Forwarded-For": hop})
+        for hop in (one, other)
+    ]
+    assert found == [[307], [429]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("2001:db8:0:1::1", "2001:db8:0:2::1"), ("::ffff:192.0.2.1", "::ffff:192.0.2.2")],
+)
+async def test_two_callers_are_two_addresses(
+    start: Callable[..., Awaitable[Client]], one: str, other: str
+) -> None:
+    client = await start(callbacks_per_minute=1, proxies=1)
+    found = [
+        await _statuses(client, "/oauth/callback?state=x", 1, **{"X-Forwarded-For": hop})
+        for hop in (one, other)
+    ]
+    assert found == [[307], [307]]
