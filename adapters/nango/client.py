@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import attrs
 import msgspec
 from attrs import field, frozen
 from yarl import URL
@@ -13,12 +14,14 @@ from yarl import URL
 from domain.errors import GatewayNonsense, GatewayTimeout, GatewayUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
     from multidict import CIMultiDictProxy
 
 MAX_BODY = 1024 * 1024
+_TELLING = 8
+"""Characters from which on a secret is one: what is shorter may stand in an answer by chance."""
 KEEP_ALIVE = 4.0
 """Seconds; less than the 5 after which a Node server closes an idle connection under our next request."""
 CALLS_AT_ONCE = 100
@@ -103,7 +106,7 @@ class NangoClient:
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
-        self._authorization = f"Bearer {secret_key}"
+        self._secret_key = secret_key
         self._connect_deadline = connect_deadline
 
     async def send(  # noqa: PLR0913 - what makes a request, all by name
@@ -115,6 +118,7 @@ class NangoClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         authorized: bool = True,
+        secrets: Collection[str] = (),
         repeatable: bool = False,
         deadline: float,
         max_body: int = MAX_BODY,
@@ -128,6 +132,7 @@ class NangoClient:
             body: sent as JSON.
             headers: more headers.
             authorized: whether to present the secret key.
+            secrets: what of the request must not come back: it is struck out of the answer, as our key is.
             repeatable: whether a second run does no harm, so that a broken connection is a mere outage.
             deadline: seconds for everything, the body included.
             max_body: bytes after which the body is cut.
@@ -146,7 +151,7 @@ class NangoClient:
             )
         all_headers = dict(headers or {})
         if authorized:
-            all_headers["Authorization"] = self._authorization
+            all_headers["Authorization"] = f"Bearer {self._secret_key}"
         if body is not None:
             all_headers["Content-Type"] = "application/json"
         outcome = await self._exchange(
@@ -163,7 +168,7 @@ class NangoClient:
         # Raised out here, so that aiohttp's exception, which holds our headers, is not even its context.
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome
+        return attrs.evolve(outcome, body=_without(outcome.body, [self._secret_key, *secrets]))
 
     async def _exchange(self, method: str, url: URL, *, max_body: int, **how: Any) -> Answer | Exception:
         try:
@@ -211,3 +216,12 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
             response.close()
             break
     return bytes(content)
+
+
+def _without(body: bytes, secrets: Collection[str]) -> bytes:
+    """Strike out secrets, as they are and as JSON has them: a refusal may quote the request."""
+    for secret in secrets:
+        if len(secret) >= _TELLING:
+            for written in (secret.encode(), msgspec.json.encode(secret)[1:-1]):
+                body = body.replace(written, b"***")
+    return body

@@ -230,7 +230,13 @@ class NangoGateway(AuthGateway):
             "tags": dict(tags),
         }
         with self._observed("import_credentials"):
-            answer = await self._client.send("POST", "/connections", body=body, deadline=self._deadlines.call)
+            answer = await self._client.send(
+                "POST",
+                "/connections",
+                body=body,
+                secrets=[value for name, value in credentials.items() if name != "type"],
+                deadline=self._deadlines.call,
+            )
             success(answer, ImportAnswer, integration, status=201)
 
     async def delete(self, integration: str, nango_id: str) -> None:

@@ -17,6 +17,7 @@ from adapters.nango.gateway import NangoGateway
 from adapters.nango.retries import RetryBudget
 from application.ports import Session
 from domain.errors import (
+    CredentialsRefused,
     DomainError,
     GatewayNonsense,
     GatewayTimeout,
@@ -446,6 +447,39 @@ def _everything_about(error: BaseException | None) -> str:
         shown += f"{error!r} {error} {error.args!r} {vars(error)!r}"
         error = error.__cause__ or error.__context__
     return shown
+
+
+@pytest.mark.parametrize("code", ["invalid_credentials", "connection_test_failed"])
+@pytest.mark.parametrize("operation", sorted(ALL))
+async def test_a_nango_that_repeats_our_key_does_not_give_it_away(operation: str, code: str) -> None:
+    async with nango(_saying(code, f"You have said Bearer {KEY}")) as (gateway, _):
+        # Not every call makes a refusal of it; the proxy takes it for the provider's answer.
+        try:
+            shown = repr(await ALL[operation](gateway))
+        except DomainError as problem:
+            shown = _everything_about(problem)
+    assert "canary" not in shown
+
+
+@pytest.mark.parametrize("secret", ["canary0123456789", 'canary"\\0123456789'])
+async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(secret: str) -> None:
+    async with nango(_saying("connection_test_failed", f"No key is {secret}")) as (gateway, _):
+        with pytest.raises(CredentialsRefused) as caught:
+            await gateway.import_credentials(
+                integration="slack",
+                nango_id="n",
+                credentials={"type": "API_KEY", "apiKey": secret},
+                connection_config={},
+                tags={},
+            )
+    assert "canary" not in _everything_about(caught.value)
+
+
+def _saying(code: str, message: str) -> Behave:
+    async def say(call: Call) -> None:
+        await call.answer(400, json.dumps({"error": {"code": code, "message": message}}).encode())
+
+    return say
 
 
 async def test_every_call_is_observed() -> None:
