@@ -40,6 +40,9 @@ HEAD_SECONDS = 10.0
 READ_SECONDS = 30.0
 """How long a client may take to read on where an answer waits for it."""
 
+LINGER_SECONDS = 1.0
+"""How long the rest of a body is dropped after its answer: who is cut off at once may miss that."""
+
 TOO_LONG = Refusal(
     status=400,
     code="BAD_REQUEST",
@@ -78,6 +81,7 @@ class Runner(web.AppRunner):
             auto_decompress=False,
             max_line_size=MAX_LINE,
             max_field_size=MAX_FIELD,
+            lingering_time=LINGER_SECONDS,
             **options,
         )
         self._patience = {"head_seconds": head_seconds, "read_seconds": read_seconds}

@@ -133,6 +133,21 @@ async def test_a_body_that_drips_in_is_refused(port: int, monkeypatch: pytest.Mo
     assert (status, b"must arrive within" in body) == (400, True)
 
 
+async def test_a_body_that_goes_on_dripping_in_after_its_answer_is_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 10000\r\n\r\n".encode()
+    )
+    drip = asyncio.create_task(_drip(writer, b" " * 1000))
+    await _cut_off(reader)
+    await drip
+    writer.close()
+
+
 async def test_a_body_may_take_longer_than_a_head(port: int) -> None:
     body = b'{"name": "n", "provider": "stripe"}'
     head = (
