@@ -67,8 +67,9 @@ def _quick_logger(threshold: int) -> type[structlog.typing.FilteringBoundLogger]
 
 def _info(logger: Any, event: str, **fields: object) -> None:
     """Do in one step what the chain of processors does to an event without an exception."""
-    told = {**get_contextvars(), **logger._context, **fields, "event": event, "level": "info"}  # noqa: SLF001
-    logger._logger.info(as_json(logger, "info", _stamp(logger, "info", told)))  # noqa: SLF001
+    bound, sink = logger._context, logger._logger  # noqa: SLF001 - what structlog hands to its own chain
+    told = {**get_contextvars(), **bound, **fields, "event": event, "level": "info"}
+    sink.info(as_json(logger, "info", _stamp(logger, "info", told)))
 
 
 class Lines:
