@@ -11,7 +11,10 @@ KEPT = 10_000
 
 @frozen
 class Call:
-    """One call: what, on which connection, how it ended, and when (seconds since the epoch)."""
+    """One call: what, on which connection, how it ended, and when (seconds since the epoch).
+
+    `connection_id` is Nango's, or the tag that a list was asked for.
+    """
 
     operation: str
     status: int

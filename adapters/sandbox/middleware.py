@@ -171,5 +171,8 @@ def _where(request: web.Request) -> dict[str, str | None]:
         "integration": request.match_info.get("integration")
         or request.query.get("provider_config_key")
         or request.headers.get("Provider-Config-Key"),
-        "connection_id": request.match_info.get("connection_id") or request.headers.get("Connection-Id"),
+        "connection_id": request.match_info.get("connection_id")
+        or request.headers.get("Connection-Id")
+        or request.query.get("connectionId")
+        or request.query.get("tags[connection]"),
     }

@@ -194,14 +194,19 @@ async def delete(case: Case, base: str) -> Answer:
 
 async def webhook(case: Case, base: str) -> Answer:
     held = await case.nango.of(case.id)
+    return await tell(case, base, held[0])
+
+
+async def tell(case: Case, base: str, held: Mapping[str, Any]) -> Answer:
+    """Send Nango's webhook for a connection that it has, or had."""
     body = json.dumps(
         {
             "type": "auth",
             "operation": "creation",
             "success": True,
-            "connectionId": held[0]["connection_id"],
+            "connectionId": held["connection_id"],
             "providerConfigKey": INTEGRATION,
-            "tags": held[0]["tags"],
+            "tags": held["tags"],
         }
     ).encode()
     headers = {"X-Nango-Hmac-Sha256": signatures(WEBHOOK_KEY, body)["X-Nango-Hmac-Sha256"]}

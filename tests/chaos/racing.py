@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.chaos.crashes import AUTH, Case, consented, disconnected, in_error, nothing, webhook
+from tests.chaos.crashes import AUTH, Case, consented, disconnected, in_error, nothing, tell
 from tests.e2e.journeys import connect, result_in, with_query
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ async def _finish(scene: Scene, case: Case, caller: int, turn: int) -> Answer | 
     """Come back, bring Nango's word, or have the worker look: whichever is this caller's part."""
     base = scene.cluster.urls[caller % 2]
     part = (caller + turn) % 5
-    if part == 3 and await scene.nango.of(case.id):
-        await webhook(case, base)
+    if part == 3 and (held := await scene.nango.of(case.id)):
+        await tell(case, base, held[0])
         return None
     if part == 4:
         await scene.cluster.sql(

@@ -207,6 +207,10 @@ class Nango:
         counts: Mapping[str, int] = (await self._control("GET", "/calls"))["counts"]
         return counts
 
+    async def calls_on(self, connection_id: str) -> int:
+        """Count what was asked of it about one connection since the test began."""
+        return len((await self._control("GET", f"/calls?connection_id={connection_id}"))["calls"])
+
     async def forget_calls(self) -> None:
         await self._control("DELETE", "/calls")
 

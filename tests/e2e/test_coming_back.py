@@ -245,7 +245,8 @@ async def test_a_thousand_forged_callbacks_cost_nango_five_calls_at_most(
     )
     for _ in range(20):
         await asyncio.gather(*(browser.visit(forged) for _ in range(50)))
-    assert 1 <= sum((await nango.calls()).values()) <= 5
+    # What else is open is looked at beside it.
+    assert 1 <= await nango.calls_on(connection_id) <= 5
 
 
 async def test_a_callback_names_the_right_provider_or_nothing_is_found(
