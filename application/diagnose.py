@@ -11,7 +11,6 @@ from attrs import frozen
 
 from application.findings import broken, doubtful, good, told
 from application.try_flow import try_flow
-from application.try_key import missing_scopes
 from domain.errors import DomainError, GatewayNonsense, GatewayRefused, IntegrationMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Diagnose:
                 "and database. Connections can be read meanwhile, and not be authorized."
             )
             return [broken("nango", told(problem), advice)]
-        if missing := await missing_scopes(self._gateway):
+        if missing := await self._gateway.missing_permissions():
             message = f"Nango accepts our key, which lacks {', '.join(missing)}."
             return [
                 broken("nango", message, "Give the key these scopes (environment:…), or use one with all.")

@@ -90,7 +90,7 @@ class MemoryGateway(Scripted, AuthGateway):
 
     Operations, as `calls` counts them: open_session, start_flow, relay_callback, find_grants, any_grant,
     has_grant, fetch, refresh (a forced fetch), call_provider, import_credentials, delete, grants,
-    integrations.
+    integrations, missing_permissions.
 
     Attributes:
         stored: the connections, by (integration, Nango id).
@@ -98,6 +98,7 @@ class MemoryGateway(Scripted, AuthGateway):
         answer: what the provider says to all others.
         asked: the calls that reached a provider: Nango id, call, base URL.
         bad_credentials: values that an import is refused for.
+        lacking: the permissions that our key does not have.
 
     """
 
@@ -115,6 +116,7 @@ class MemoryGateway(Scripted, AuthGateway):
         self.answer = ProviderAnswer(status=200, body={"id": "acct_1", "name": "Juniper & Fern"})
         self.asked: list[tuple[str, Identity, str | None]] = []
         self.bad_credentials: set[str] = set()
+        self.lacking: list[str] = []
         self._integrations = list(integrations)
         self._clock = clock
         self._sessions: dict[str, _Opened] = {}
@@ -305,6 +307,11 @@ class MemoryGateway(Scripted, AuthGateway):
         """Name the integrations."""
         async with self._call("integrations"):
             return list(self._integrations)
+
+    async def missing_permissions(self) -> Sequence[str]:
+        """Name what the test has put down as missing."""
+        async with self._call("missing_permissions"):
+            return list(self.lacking)
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 

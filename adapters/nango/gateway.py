@@ -17,6 +17,7 @@ from adapters.nango.callback import read_callback
 from adapters.nango.client import Deadlines, NangoClient
 from adapters.nango.failures import success
 from adapters.nango.flow import read_flow
+from adapters.nango.permissions import missing_scopes
 from adapters.nango.retries import RetryBudget, repeated
 from adapters.nango.sessions import read_session, session_request
 from application.ports import AuthGateway
@@ -259,6 +260,10 @@ class NangoGateway(AuthGateway):
         with self._observed("integrations"):
             answer = await self._read("GET", "/integrations")
             return [each.unique_key for each in success(answer, IntegrationList).data]
+
+    async def missing_permissions(self) -> Sequence[str]:
+        """Name the scopes that our key lacks; see the port."""
+        return await missing_scopes(self)
 
     async def _pages(
         self, operation: str, filters: Sequence[tuple[str, str]]

@@ -164,6 +164,10 @@ class AuthGateway(Protocol):
     async def integrations(self) -> Sequence[str]:
         """Name the integrations of this Nango environment."""
 
+    @abstractmethod
+    async def missing_permissions(self) -> Sequence[str]:
+        """Name what our key lacks of what the other methods need, in Nango's words; nothing is changed."""
+
 
 @frozen(kw_only=True)
 class Notice:

@@ -311,6 +311,13 @@ class Finding:
     async def test_the_integrations_are_named(self, world: World) -> None:
         assert {INTEGRATION, KEYED} <= set(await world.gateway.integrations())
 
+    async def test_a_key_that_may_do_everything_lacks_nothing_and_leaves_everything_as_it_is(
+        self, world: World
+    ) -> None:
+        kept = await connected(world)
+        assert await world.gateway.missing_permissions() == []
+        assert await all_grants(world.gateway) == [kept]
+
 
 class Refreshing:
     async def test_a_fetch_tells_when_the_token_ends(self, world: World) -> None:

@@ -1,4 +1,4 @@
-"""Find out what our key may do at Nango, without doing any of it."""
+"""What our key may do at Nango, found out without doing any of it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
 NO_INTEGRATION = "connections-doctor-none"
 """A name that no integration has: Nango looks at the key's scopes first, and then finds nothing to do."""
-_NO_GRANT = "00000000-0000-4000-8000-000000000000"
+
+NO_GRANT = "00000000-0000-4000-8000-000000000000"
 
 
 async def missing_scopes(gateway: AuthGateway) -> Sequence[str]:
-    """Name Nango's scopes that the key lacks; only a Nango with scoped API keys has any."""
-    none = {"attempt": _NO_GRANT}
+    """Name the scopes that the key lacks; only a Nango with scoped API keys has any."""
+    none = {"attempt": NO_GRANT}
     calls: dict[str, Awaitable[object]] = {
         "connections:list": gateway.any_grant(none),
-        "connections:read_credentials": gateway.fetch(NO_INTEGRATION, _NO_GRANT, refresh=True),
+        "connections:read_credentials": gateway.fetch(NO_INTEGRATION, NO_GRANT, refresh=True),
         "connections:create": gateway.import_credentials(
             integration=NO_INTEGRATION,
-            nango_id=_NO_GRANT,
+            nango_id=NO_GRANT,
             credentials={"type": "API_KEY", "apiKey": "none"},
             connection_config={},
             tags=none,
         ),
-        "connections:delete": gateway.delete(NO_INTEGRATION, _NO_GRANT),
+        "connections:delete": gateway.delete(NO_INTEGRATION, NO_GRANT),
         "connect_sessions:write": gateway.open_session(
             integration=NO_INTEGRATION,
             tags=none,
@@ -39,7 +40,7 @@ async def missing_scopes(gateway: AuthGateway) -> Sequence[str]:
             authorization_params={},
             reconnect=None,
         ),
-        "proxy": gateway.call_provider(NO_INTEGRATION, _NO_GRANT, Identity(path="/"), base_url=None),
+        "proxy": gateway.call_provider(NO_INTEGRATION, NO_GRANT, Identity(path="/"), base_url=None),
     }
     allowed = await asyncio.gather(*(_allowed(call) for call in calls.values()))
     return [scope for scope, may in zip(calls, allowed, strict=True) if not may]
