@@ -62,7 +62,8 @@ class ImportCredentials:
         await self._gateway.import_credentials(
             integration=api_key.integration,
             nango_id=nango_id,
-            credentials={"type": api_key.type, **credentials},
+            kind=api_key.type,
+            credentials=credentials,
             connection_config=connection.parameters,
             tags={
                 "connection": connection.id,

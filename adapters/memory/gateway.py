@@ -53,14 +53,15 @@ PAGE_SIZE = 1000
 class StoredGrant:
     """What this Nango keeps of a connection; a test may look at it and put a changed one back.
 
-    `refusal` is what a refresh will come to, None for success; `backing_off` is Nango's half minute after a
-    failed one.
+    `kind` is what an import called the credentials. `refusal` is what a refresh will come to, None for
+    success; `backing_off` is Nango's half minute after a failed one.
     """
 
     integration: str
     nango_id: str
     tags: Mapping[str, str]
     connection_config: Mapping[str, Any]
+    kind: str | None = None
     token: Mapping[str, Any] = field(factory=dict, repr=False)
     expires_at: datetime | None = None
     has_refresh_token: bool = True
@@ -272,6 +273,7 @@ class MemoryGateway(Scripted, AuthGateway):
         *,
         integration: str,
         nango_id: str,
+        kind: str,
         credentials: Mapping[str, str],
         connection_config: Mapping[str, str],
         tags: Mapping[str, str],
@@ -287,6 +289,7 @@ class MemoryGateway(Scripted, AuthGateway):
                     nango_id=nango_id,
                     tags={key.lower(): value for key, value in tags.items()},
                     connection_config=dict(connection_config),
+                    kind=kind,
                     has_refresh_token=False,
                 )
             )

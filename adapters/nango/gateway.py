@@ -218,15 +218,16 @@ class NangoGateway(AuthGateway):
         *,
         integration: str,
         nango_id: str,
+        kind: str,
         credentials: Mapping[str, str],
         connection_config: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
-        """Store credentials under an id of ours; see the port. `credentials` has Nango's `type` in it."""
+        """Store credentials under an id of ours; see the port."""
         body = {
             "provider_config_key": integration,
             "connection_id": nango_id,
-            "credentials": dict(credentials),
+            "credentials": {"type": kind, **credentials},
             "connection_config": dict(connection_config),
             "tags": dict(tags),
         }
@@ -235,7 +236,7 @@ class NangoGateway(AuthGateway):
                 "POST",
                 "/connections",
                 body=body,
-                secrets=[value for name, value in credentials.items() if name != "type"],
+                secrets=list(credentials.values()),
                 deadline=self._deadlines.call,
             )
             success(answer, ImportAnswer, integration, status=201)

@@ -28,7 +28,8 @@ async def missing_scopes(gateway: AuthGateway) -> Sequence[str]:
         "connections:create": gateway.import_credentials(
             integration=NO_INTEGRATION,
             nango_id=NO_GRANT,
-            credentials={"type": "API_KEY", "apiKey": "none"},
+            kind="API_KEY",
+            credentials={"apiKey": "none"},
             connection_config={},
             tags=none,
         ),

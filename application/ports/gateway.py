@@ -140,11 +140,14 @@ class AuthGateway(Protocol):
         *,
         integration: str,
         nango_id: str,
+        kind: str,
         credentials: Mapping[str, str],
         connection_config: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> None:
         """Store credentials under an id of ours; the same id again overrides.
+
+        `kind` says what they are, in Nango's word: `ApiKey.type`.
 
         Raises:
             IntegrationMissing: Nango has no such integration.

@@ -83,6 +83,14 @@ async def test_nango_has_it_under_our_own_id_with_our_tags(world: WatchWorld) ->
     }
 
 
+@pytest.mark.parametrize(("provider", "kind"), [("stripe", "BASIC"), ("pandadoc", "API_KEY")])
+async def test_nango_is_told_what_kind_of_credentials_they_are(
+    world: WatchWorld, provider: str, kind: str
+) -> None:
+    connection = await world.connection((await world.by_key(provider)).connection_id)
+    assert world.gateway.grant(nango_id(connection)).kind == kind
+
+
 async def test_a_restricted_key_is_good(world: WatchWorld) -> None:
     world.gateway.answer = ProviderAnswer(status=403, body={"error": {"message": "permissions"}})
     connection = await world.connection((await world.by_key()).connection_id)
@@ -164,6 +172,7 @@ async def finish_import(world: WatchWorld, connection: Connection) -> None:
     await world.gateway.import_credentials(
         integration=connection.integration,
         nango_id=connection.id.removeprefix("conn_"),
+        kind="API_KEY",
         credentials={},
         connection_config={},
         tags={"connection": connection.id, "deployment": await world.store.deployment()},

@@ -155,7 +155,12 @@ async def test_an_import_that_nango_finishes_late_is_removed(
     with pytest.raises(GatewayTimeout):
         await world.replace(connection.id, NEW)
     await world.gateway.import_credentials(
-        integration="stripe-api-key", nango_id=fresh, credentials={}, connection_config={}, tags={}
+        integration="stripe-api-key",
+        nango_id=fresh,
+        kind="API_KEY",
+        credentials={},
+        connection_config={},
+        tags={},
     )
     await world.work_for(minutes=1)
     assert (world.grants(), world.owed()) == ({nango_id(connection)}, [])

@@ -122,7 +122,8 @@ async def import_key(world: World, nango_id: str, key: str, **more: dict[str, st
     await world.gateway.import_credentials(
         integration=KEYED,
         nango_id=nango_id,
-        credentials={"type": "API_KEY", "apiKey": key},
+        kind="API_KEY",
+        credentials={"apiKey": key},
         connection_config=more.get("config", {}),
         tags=more.get("tags", tags("a1")),
     )
@@ -503,7 +504,8 @@ class Importing:
             await world.gateway.import_credentials(
                 integration="nope",
                 nango_id="ours-1",
-                credentials={"type": "API_KEY", "apiKey": "k"},
+                kind="API_KEY",
+                credentials={"apiKey": "k"},
                 connection_config={},
                 tags=tags("a1"),
             )

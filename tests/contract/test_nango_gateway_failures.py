@@ -82,7 +82,7 @@ async def _open(gateway: NangoGateway, reconnect: str | None = None) -> Any:
 
 async def _import(gateway: NangoGateway) -> None:
     await gateway.import_credentials(
-        integration="slack", nango_id="n", credentials={}, connection_config={}, tags={}
+        integration="slack", nango_id="n", kind="API_KEY", credentials={}, connection_config={}, tags={}
     )
 
 

@@ -49,7 +49,7 @@ async def _open(gateway: NangoGateway) -> Any:
 
 async def _import(gateway: NangoGateway) -> None:
     await gateway.import_credentials(
-        integration="slack", nango_id="n", credentials={}, connection_config={}, tags={}
+        integration="slack", nango_id="n", kind="API_KEY", credentials={}, connection_config={}, tags={}
     )
 
 
@@ -468,7 +468,8 @@ async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(secret: s
             await gateway.import_credentials(
                 integration="slack",
                 nango_id="n",
-                credentials={"type": "API_KEY", "apiKey": secret},
+                kind="API_KEY",
+                credentials={"apiKey": secret},
                 connection_config={},
                 tags={},
             )

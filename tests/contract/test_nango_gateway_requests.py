@@ -283,7 +283,8 @@ async def test_an_import_sends_credentials_config_and_tags(
     await gateway.import_credentials(
         integration="pandadoc-api-key",
         nango_id="ours",
-        credentials={"type": "API_KEY", "apiKey": "k"},
+        kind="API_KEY",
+        credentials={"apiKey": "k"},
         connection_config={"region": "eu"},
         tags=TAGS,
     )
