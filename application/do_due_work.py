@@ -15,7 +15,7 @@ from domain.errors import DomainError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from application.create_api_key_connection import FinishImport
+    from application.finish_import import FinishImport
     from application.identify_account import IdentifyAccount
     from application.ports import Job, Store
     from application.recheck_connection import RecheckConnection

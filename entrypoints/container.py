@@ -27,13 +27,14 @@ from application.check_readiness import CheckReadiness
 from application.complete_authorization import CompleteAuthorization
 from application.confirm_attempt import ConfirmAttempt
 from application.create_api_key import CreateApiKey
-from application.create_api_key_connection import CreateApiKeyConnection, FinishImport
+from application.create_api_key_connection import CreateApiKeyConnection
 from application.create_connection import CreateConnection
 from application.delete_connection import DeleteConnection
 from application.diagnose import Diagnose
 from application.disconnect_connection import DisconnectConnection
 from application.do_due_work import DoDueWork
 from application.environment import Environment
+from application.finish_import import FinishImport
 from application.flights import Flights
 from application.get_auth_url import GetAuthUrl
 from application.get_connection import GetConnection
@@ -54,6 +55,7 @@ from application.replace_credentials import ReplaceCredentials
 from application.report_authorization import ReportAuthorization
 from application.resolve_attempt import ResolveAttempt
 from application.schedule_checks import ScheduleChecks
+from application.settle_import import SettleImport
 from application.sweep_grants import SweepGrants
 from application.try_provider import TryProvider
 from application.update_connection import UpdateConnection
@@ -109,6 +111,7 @@ class Container(containers.DeclarativeContainer):
     remove = providers.Singleton(RemoveGrants, store, gateway)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
     import_credentials = providers.Singleton(ImportCredentials, store, gateway, probe)
+    settle_import = providers.Singleton(SettleImport, store, ids, remove)
     flights = providers.Singleton(Flights, store, ids)
 
     # what people call
@@ -118,7 +121,7 @@ class Container(containers.DeclarativeContainer):
         get_auth_url=providers.Singleton(GetAuthUrl, store, catalogue, ids, start),
         create_connection=providers.Singleton(CreateConnection, store, catalogue, ids, start),
         create_api_key_connection=providers.Singleton(
-            CreateApiKeyConnection, store, catalogue, ids, import_credentials, remove
+            CreateApiKeyConnection, store, catalogue, ids, import_credentials, settle_import
         ),
         replace_credentials=providers.Singleton(
             ReplaceCredentials, store, catalogue, ids, import_credentials, remove
@@ -162,7 +165,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(ResolveAttempt, store, start, confirm),
         remove,
         identify,
-        providers.Singleton(FinishImport, store, ids, import_credentials, remove),
+        providers.Singleton(FinishImport, store, import_credentials, settle_import),
         providers.Singleton(RecheckConnection, store, flights, check_health),
     )
     schedule_checks = providers.Singleton(

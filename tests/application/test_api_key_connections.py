@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from application.create_api_key_connection import TRIES, _Wanted
+from application.create_api_key_connection import _Wanted
+from application.finish_import import TRIES
 from application.import_credentials import api_key_of
 from application.ports import ConnectionFilter, JobKind, ProviderAnswer
+from application.settle_import import SettleImport
 from domain.connection import ACTIVE, ERROR
 from domain.errors import (
     ConnectionNotFound,
@@ -269,8 +271,8 @@ async def dies_after(world: WatchWorld, operation: str, monkeypatch: pytest.Monk
         raise _Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("application.create_api_key_connection.discard_import", nothing)
-        patch.setattr("application.create_api_key_connection.activate_import", nothing)
+        patch.setattr(SettleImport, "discard", nothing)
+        patch.setattr(SettleImport, "activate", nothing)
         if operation == "import_credentials":
             world.gateway.fail_with(GatewayTimeout(), ["call_provider"])
         with pytest.raises(_Died):
@@ -340,7 +342,7 @@ async def dies_before_the_import(world: WatchWorld, monkeypatch: pytest.MonkeyPa
         raise _Died
 
     with monkeypatch.context() as patch:
-        patch.setattr("application.create_api_key_connection.discard_import", dies)
+        patch.setattr(SettleImport, "discard", dies)
         world.gateway.fail_with(GatewayUnavailable(), ["import_credentials"])
         with pytest.raises(_Died):
             await world.by_key(key="once")
