@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import asynccontextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +31,7 @@ from domain.errors import (
 from domain.provider import OAuth, ParameterTarget, normalise_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from application.ports import AuthGateway, Flow, Ids, Session, Store, Transaction
     from domain.connection import Connection
@@ -183,24 +184,48 @@ class StartAuthorization:
         by: str,
         name: str | None = None,
         is_new: bool = False,
+        key_hash: bytes | None = None,
     ) -> tuple[Attempt, str]:
         """Start the flow and make the connection pending; give the attempt and where to send the user.
 
-        `is_new` where the connection was made for this attempt.
+        `is_new` where the connection was made for this attempt. Where this fails, it is undone.
 
         Raises:
             ActiveConnectionExists: another attempt completed meanwhile.
 
         """
-        attempt, session = await self.open_session(attempt, oauth)
-        flow = await self._gateway.start_flow(attempt.integration, session)
-        attempt = self._begun(attempt, flow)
-        await self.record(attempt, by=by, name=name, is_new=is_new)
+        async with self._undone_if_it_fails(attempt, by=by, key_hash=key_hash):
+            attempt, session = await self._open_session(attempt, oauth)
+            flow = await self._gateway.start_flow(attempt.integration, session)
+            attempt = self._begun(attempt, flow)
+            await self._record(attempt, by=by, name=name, is_new=is_new)
         if attempt.mode is AttemptMode.RELAY:
             return attempt, with_state(flow.authorization_url, state)
         return attempt, flow.authorization_url
 
-    async def open_session(self, attempt: Attempt, oauth: OAuth) -> tuple[Attempt, Session]:
+    async def start_session(self, attempt: Attempt, oauth: OAuth, *, by: str) -> Session:
+        """Open a session for a front end that starts the flow itself; where this fails, it is undone.
+
+        Raises:
+            ActiveConnectionExists: another attempt completed meanwhile.
+
+        """
+        async with self._undone_if_it_fails(attempt, by=by):
+            attempt, session = await self._open_session(attempt, oauth)
+            await self._record(attrs.evolve(attempt, mode=AttemptMode.SESSION), by=by)
+        return session
+
+    @asynccontextmanager
+    async def _undone_if_it_fails(
+        self, attempt: Attempt, *, by: str, key_hash: bytes | None = None
+    ) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            await self.undo(attempt, by=by, key_hash=key_hash)
+            raise
+
+    async def _open_session(self, attempt: Attempt, oauth: OAuth) -> tuple[Attempt, Session]:
         """Open Nango's session; a reconnect whose connection is gone at Nango begins anew."""
         try:
             return attempt, await self._session(attempt, oauth)
@@ -229,7 +254,7 @@ class StartAuthorization:
             nango_cookie=flow.cookie if relayed else None,
         )
 
-    async def record(
+    async def _record(
         self, attempt: Attempt, *, by: str, name: str | None = None, is_new: bool = False
     ) -> None:
         """Write down that the flow has begun, and make the connection pending.

@@ -132,13 +132,9 @@ class CreateConnection:
         is_new: bool,
     ) -> ConnectionCreated:
         key_hash = reservation.record.key_hash if reservation else None
-        try:
-            attempt, url = await self._authorizations.start(
-                attempt, wanted.oauth, state=state, by=wanted.actor, is_new=is_new
-            )
-        except BaseException:
-            await self._authorizations.undo(attempt, by=wanted.actor, key_hash=key_hash)
-            raise
+        attempt, url = await self._authorizations.start(
+            attempt, wanted.oauth, state=state, by=wanted.actor, is_new=is_new, key_hash=key_hash
+        )
         if reservation:
             kept = with_state(url, "") if attempt.mode is AttemptMode.RELAY else url
             async with self._store.begin() as tx:

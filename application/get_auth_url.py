@@ -79,13 +79,9 @@ class GetAuthUrl:
             attempt: Attempt = await self._authorizations.intend(
                 tx, connection, oauth, redirect_url, state, parameters
             )
-        try:
-            _, url = await self._authorizations.start(
-                attempt, oauth, state=state, by=actor, name=name, is_new=is_new
-            )
-        except BaseException:
-            await self._authorizations.undo(attempt, by=actor)
-            raise
+        _, url = await self._authorizations.start(
+            attempt, oauth, state=state, by=actor, name=name, is_new=is_new
+        )
         return AuthorizationStarted(
             connection_id=connection.id, provider=provider.key, url=url, is_new=is_new
         )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
 from attrs import frozen
 
 from application.authorizations import may_authorize, oauth_of, parameters_for
-from domain.authorization import AttemptMode
 
 if TYPE_CHECKING:
     from application.authorizations import StartAuthorization
@@ -44,11 +42,4 @@ class OpenConnectSession:
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
-        try:
-            attempt, session = await self._authorizations.open_session(attempt, oauth)
-            attempt = attrs.evolve(attempt, mode=AttemptMode.SESSION)
-            await self._authorizations.record(attempt, by=actor)
-        except BaseException:
-            await self._authorizations.undo(attempt, by=actor)
-            raise
-        return session
+        return await self._authorizations.start_session(attempt, oauth, by=actor)

@@ -49,11 +49,7 @@ class ReauthorizeConnection:
             oauth = oauth_of(self._catalogue.get(connection.provider).provider)
             values = parameters_for(oauth, parameters or {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
-        try:
-            _, url = await self._authorizations.start(attempt, oauth, state=state, by=actor)
-        except BaseException:
-            await self._authorizations.undo(attempt, by=actor)
-            raise
+        _, url = await self._authorizations.start(attempt, oauth, state=state, by=actor)
         return AuthorizationStarted(
             connection_id=connection_id, provider=connection.provider, url=url, is_new=False
         )
