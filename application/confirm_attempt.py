@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from application.owed import INLINE, removal
 from application.ports import Job, JobKind
 from application.remove_grants import may_complete_until
 from domain.authorization import HOLD, Outcome, safe_error
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from application.remove_grants import RemoveGrants
     from domain.authorization import Attempt, Grant
     from domain.connection import Connection
-
-_INLINE = timedelta(seconds=30)
-"""How long the worker leaves alone what is being done inline."""
 
 _IDENTIFY_DEADLINE = 3.0
 
@@ -78,7 +75,7 @@ class ConfirmAttempt:
         async with self._store.begin() as tx:
             connection = await self._lock(tx, attempt)
             if not await tx.attempts.close(attempt.id, Outcome.SUCCEEDED, None, at=tx.now):
-                return await self._came_late(tx, attempt, proof)
+                return await self._came_late(tx, connection, attempt, proof)
             connection = await ready_to_authorize(tx, connection, by=by)
             previous = connection.nango_id
             authorized = connection.authorize(
@@ -99,22 +96,30 @@ class ConfirmAttempt:
             ends = [until for other in (attempt, *siblings) if (until := may_complete_until(other))]
             for sibling in siblings:
                 await tx.attempts.close(sibling.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
-            identify = self._job(tx, JobKind.IDENTIFY, attempt)
+            identify = self._identification(tx, connection)
             await tx.jobs.add(identify)
             if siblings or several or previous not in (None, proof.nango_id):
                 # A sibling whose relay timed out may still complete inside Nango: look once more after that.
-                await tx.jobs.add(self._job(tx, JobKind.REMOVE, attempt, delay=HOLD))
+                await tx.jobs.add(removal(connection, self._ids, due_at=tx.now + HOLD))
             if ends and max(ends) > tx.now + HOLD:
                 # So may one that ends at Nango without us, until its hour is over.
-                await tx.jobs.add(self._job(tx, JobKind.REMOVE, attempt, delay=max(ends) - tx.now))
+                await tx.jobs.add(removal(connection, self._ids, due_at=max(ends)))
             return [identify]
 
-    async def _came_late(self, tx: Transaction, attempt: Attempt, proof: Grant) -> list[Job]:
+    async def _came_late(
+        self, tx: Transaction, connection: Connection, attempt: Attempt, proof: Grant
+    ) -> list[Job]:
         """Remove what a closed attempt left at Nango; its own earlier success leaves nothing."""
         ended = await tx.attempts.get(attempt.id)
         if ended is None or ended.outcome is Outcome.SUCCEEDED:
             return []
-        job = self._job(tx, JobKind.REMOVE, attempt, grant=proof)
+        job = removal(
+            connection,
+            self._ids,
+            due_at=tx.now + INLINE,
+            integration=proof.integration,
+            nango_id=proof.nango_id,
+        )
         await tx.jobs.add(job)
         return [job]
 
@@ -128,23 +133,13 @@ class ConfirmAttempt:
     async def _lock(self, tx: Transaction, attempt: Attempt) -> Connection:
         return await tx.connections.get(attempt.company_id, attempt.connection_id, lock=True, deleted=True)
 
-    def _job(
-        self,
-        tx: Transaction,
-        kind: JobKind,
-        attempt: Attempt,
-        *,
-        delay: timedelta = _INLINE,
-        grant: Grant | None = None,
-    ) -> Job:
+    def _identification(self, tx: Transaction, connection: Connection) -> Job:
         return Job(
             id=self._ids.random_id(),
-            kind=kind,
-            company_id=attempt.company_id,
-            connection_id=attempt.connection_id,
-            due_at=tx.now + delay,
-            integration=grant.integration if grant else None,
-            nango_id=grant.nango_id if grant else None,
+            kind=JobKind.IDENTIFY,
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            due_at=tx.now + INLINE,
         )
 
 

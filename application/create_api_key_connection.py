@@ -11,8 +11,9 @@ from application.create_connection import ConnectionCreated
 from application.idempotency import Idempotency, Reservation
 from application.import_credentials import api_key_of, may_be_under_way
 from application.new_connection import NewConnection
+from application.owed import IMPORTING
 from application.ports import Job, JobKind
-from application.settle_import import PATIENCE, nango_id_of
+from application.settle_import import nango_id_of
 from domain.connection import ACTIVE, PENDING, AuthKind
 from domain.errors import ConnectionNotFound
 from domain.provider import normalise_parameters
@@ -99,7 +100,7 @@ class CreateApiKeyConnection:
                 kind=JobKind.IMPORT,
                 company_id=wanted.company_id,
                 connection_id=connection.id,
-                due_at=tx.now + PATIENCE,
+                due_at=tx.now + IMPORTING,
             )
             await tx.jobs.add(intent)
         return await self._try(wanted, connection, intent, reservation)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
+from application.owed import try_again
 from application.settle_import import nango_id_of
 from domain.connection import PENDING
 from domain.errors import CredentialsRefused, GrantNotFound
@@ -21,8 +22,6 @@ ACTOR = "worker"
 
 TRIES = 10
 """How often the worker asks for an interrupted import, over two and a half hours, before it gives it up."""
-
-_LONGEST_WAIT = timedelta(minutes=30)
 
 
 @frozen
@@ -59,10 +58,8 @@ class FinishImport:
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times; then leave nothing of it."""
+        if await try_again(self._store, job, first=timedelta(minutes=1), tries=TRIES):
+            return
         async with self._store.begin() as tx:
-            if job.tries + 1 < TRIES:
-                wait = min(timedelta(minutes=1) * (1 << job.tries), _LONGEST_WAIT)
-                await tx.jobs.reschedule(job, tx.now + wait)
-                return
             connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
         await self._settle.discard(connection, by=ACTOR, intent=job)

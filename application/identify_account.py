@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.owed import try_again
+from application.owed import try_a_few_times
 from application.ports import Health
 from application.settle import found, identified, settle
 from domain.connection import ACTIVE
@@ -51,4 +51,4 @@ class IdentifyAccount:
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times."""
-        await try_again(self._store, job, first=timedelta(seconds=15), tries=TRIES)
+        await try_a_few_times(self._store, job, first=timedelta(seconds=15), tries=TRIES)

@@ -1,16 +1,27 @@
-"""Owe a connection a look, and try again what failed."""
+"""Work that is owed to a connection, how long the worker leaves it alone, and when it is tried again."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from application.ports import Job, JobKind
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime
 
     from application.ports import Ids, Store, Transaction
     from domain.connection import Connection
+
+INLINE = timedelta(seconds=30)
+"""How long the worker leaves alone what is being done while a caller waits."""
+
+IMPORTING = timedelta(seconds=45)
+"""How long the worker leaves an import alone: longer than it and its probe can take."""
+
+_LONGEST_WAIT = timedelta(minutes=30)
+_DOUBLINGS = 10
+"""More would lead beyond the longest wait anyway."""
 
 
 async def owe_a_look(tx: Transaction, connection: Connection, ids: Ids, *, delay: timedelta) -> None:
@@ -26,13 +37,50 @@ async def owe_a_look(tx: Transaction, connection: Connection, ids: Ids, *, delay
     )
 
 
-async def try_again(store: Store, job: Job, *, first: timedelta, tries: int) -> None:
-    """Owe a job that failed for longer, `first` and then twice as long each time; after `tries`, no more.
+def removal(
+    connection: Connection,
+    ids: Ids,
+    *,
+    due_at: datetime,
+    integration: str | None = None,
+    nango_id: str | None = None,
+) -> Job:
+    """Give the job that removes at Nango what a connection's authorizations have left there.
+
+    What is to go is found by its tags. `integration` and `nango_id` name a grant that goes beside it, unless
+    it is in use by then.
+    """
+    return Job(
+        id=ids.random_id(),
+        kind=JobKind.REMOVE,
+        company_id=connection.company_id,
+        connection_id=connection.id,
+        due_at=due_at,
+        integration=integration,
+        nango_id=nango_id,
+    )
+
+
+async def try_again(store: Store, job: Job, *, first: timedelta, tries: int | None = None) -> bool:
+    """Have a job that failed done later: after `first`, then twice as long each time, half an hour at most.
+
+    Returns:
+        False where it has been tried `tries` times. It is still owed then: the caller ends it.
+
+    """
+    if tries is not None and job.tries + 1 >= tries:
+        return False
+    async with store.begin() as tx:
+        wait = min(first * (1 << min(job.tries, _DOUBLINGS)), _LONGEST_WAIT)
+        await tx.jobs.reschedule(job, tx.now + wait)
+    return True
+
+
+async def try_a_few_times(store: Store, job: Job, *, first: timedelta, tries: int) -> None:
+    """As `try_again`; after `tries`, the job is owed no more.
 
     What was asked for anew while the job was under way stays as it was asked for.
     """
-    async with store.begin() as tx:
-        if job.tries + 1 >= tries:
+    if not await try_again(store, job, first=first, tries=tries):
+        async with store.begin() as tx:
             await tx.jobs.finish(job.id, due_at=job.due_at)
-        else:
-            await tx.jobs.reschedule(job, tx.now + first * (1 << job.tries))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.owed import try_again
+from application.owed import try_a_few_times
 from application.ports import FlightKind
 from application.renew_credentials import BACK_OFF
 from application.settle import AUTHORIZED
@@ -65,4 +65,4 @@ class RecheckConnection:
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times."""
-        await try_again(self._store, job, first=timedelta(seconds=60), tries=TRIES)
+        await try_a_few_times(self._store, job, first=timedelta(seconds=60), tries=TRIES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.ports import Job, JobKind
+from application.owed import INLINE, removal, try_again
 from domain.authorization import HOLD, AttemptMode, Outcome
 from domain.errors import DomainError, IntegrationMissing
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from application.ports import AuthGateway, Ids, Store, Transaction
+    from application.ports import AuthGateway, Ids, Job, Store, Transaction
     from domain.authorization import Attempt, Grant
     from domain.connection import Connection
 
@@ -26,9 +26,6 @@ PATIENT = 4.5
 
 HURRIED = 0.4
 """Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
-
-_INLINE = timedelta(seconds=30)
-_LONGEST_WAIT = timedelta(minutes=30)
 
 
 @frozen
@@ -73,9 +70,7 @@ class RemoveGrants:
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, for as long as it takes."""
-        async with self._store.begin() as tx:
-            wait = min(timedelta(seconds=15) * (1 << min(job.tries, 10)), _LONGEST_WAIT)
-            await tx.jobs.reschedule(job, tx.now + wait)
+        await try_again(self._store, job, first=timedelta(seconds=15))
 
 
 async def remove_now(remove: RemoveGrants, job: Job, *, within: float = PATIENT) -> None:
@@ -118,11 +113,11 @@ async def end_authorizations(
     again = [due for attempt in attempts if (due := may_complete_until(attempt))]
     for attempt in attempts:
         await tx.attempts.close(attempt.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
-    nango_id = nango_id or connection.nango_id
-    job = _removal(connection, nango_id, ids, due_at=tx.now + _INLINE)
+    named = {"integration": connection.integration, "nango_id": nango_id or connection.nango_id}
+    job = removal(connection, ids, due_at=tx.now + INLINE, **named)
     await tx.jobs.add(job)
     if again:
-        await tx.jobs.add(_removal(connection, nango_id, ids, due_at=max(again)))
+        await tx.jobs.add(removal(connection, ids, due_at=max(again), **named))
     return job
 
 
@@ -133,15 +128,3 @@ def may_complete_until(attempt: Attempt) -> datetime | None:
     if attempt.claimed_at is not None:
         return attempt.claimed_at + HOLD
     return None if attempt.mode in (None, AttemptMode.RELAY) else attempt.expires_at
-
-
-def _removal(connection: Connection, nango_id: str | None, ids: Ids, *, due_at: datetime) -> Job:
-    return Job(
-        id=ids.random_id(),
-        kind=JobKind.REMOVE,
-        company_id=connection.company_id,
-        connection_id=connection.id,
-        due_at=due_at,
-        integration=connection.integration,
-        nango_id=nango_id,
-    )

@@ -11,7 +11,7 @@ from attrs import frozen
 from application.authorizations import kept_parameters
 from application.confirm_attempt import ready_to_authorize
 from application.import_credentials import api_key_of, may_be_under_way
-from application.ports import Job, JobKind
+from application.owed import IMPORTING, removal
 from application.remove_grants import HURRIED, PATIENT, remove_now
 from application.settle import identified
 from domain.connection import DISCONNECTED, AuthKind, Connection
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from application.import_credentials import ImportCredentials
-    from application.ports import Ids, ProviderCatalogue, Store, Transaction, Verdict
+    from application.ports import Ids, Job, ProviderCatalogue, Store, Transaction, Verdict
     from application.remove_grants import RemoveGrants
-
-_PATIENCE = timedelta(seconds=45)
 
 _SPARE = timedelta(seconds=10)
 """More than a transaction can take: whoever begins to swap so long before the worker may come is alone."""
@@ -74,7 +72,7 @@ class ReplaceCredentials:
             )
             filled = api_key.fill(credentials)
             # The intent: unless it has become the connection's own by then, the fresh grant goes.
-            intent = self._removal(connection, api_key.integration, fresh, due_in=_PATIENCE, tx=tx)
+            intent = self._removal(tx, connection, api_key.integration, fresh)
             await tx.jobs.add(intent)
         candidate = attrs.evolve(connection, parameters=values)
         try:
@@ -83,8 +81,7 @@ class ReplaceCredentials:
             silent = may_be_under_way(problem)
             if silent:
                 async with self._store.begin() as tx:
-                    again = self._removal(connection, api_key.integration, fresh, due_in=_PATIENCE, tx=tx)
-                    await tx.jobs.add(again)
+                    await tx.jobs.add(self._removal(tx, connection, api_key.integration, fresh))
             await remove_now(self._remove, intent, within=HURRIED if silent else PATIENT)
             raise
         return await self._swap(candidate, fresh, api_key.integration, verdict, intent, by=actor)
@@ -108,7 +105,7 @@ class ReplaceCredentials:
             if current.status is DISCONNECTED and current.version != candidate.version:
                 raise ConcurrentChange  # disconnected while the key was tried; the worker removes it
             if current.nango_id is not None:
-                old = self._removal(current, current.integration, current.nango_id, due_in=_PATIENCE, tx=tx)
+                old = self._removal(tx, current, current.integration, current.nango_id)
                 await tx.jobs.add(old)
             current = await ready_to_authorize(tx, current, by=by)
             authorized = current.authorize(
@@ -124,15 +121,6 @@ class ReplaceCredentials:
             await remove_now(self._remove, old)
         return current
 
-    def _removal(
-        self, connection: Connection, integration: str, nango_id: str, *, due_in: timedelta, tx: Transaction
-    ) -> Job:
-        return Job(
-            id=self._ids.random_id(),
-            kind=JobKind.REMOVE,
-            company_id=connection.company_id,
-            connection_id=connection.id,
-            due_at=tx.now + due_in,
-            integration=integration,
-            nango_id=nango_id,
-        )
+    def _removal(self, tx: Transaction, connection: Connection, integration: str, nango_id: str) -> Job:
+        due_at = tx.now + IMPORTING
+        return removal(connection, self._ids, due_at=due_at, integration=integration, nango_id=nango_id)

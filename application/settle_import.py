@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import attrs
 from attrs import frozen
 
+from application.owed import IMPORTING, removal
 from application.remove_grants import HURRIED, PATIENT, end_authorizations, remove_now
 from application.settle import identified
 from domain.connection import PENDING
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from application.ports import Ids, Job, Store, Verdict
     from application.remove_grants import RemoveGrants
     from domain.connection import Connection
-
-PATIENCE = timedelta(seconds=45)
-"""Longer than an import and its probe can take: then the worker finishes what a crash left."""
 
 
 @frozen
@@ -86,9 +82,16 @@ class SettleImport:
                 )
                 if current.deleted_at is None and current.status is not PENDING:
                     return
-                removal = await end_authorizations(tx, current, self._ids, nango_id=nango_id_of(connection))
+                nango_id = nango_id_of(connection)
+                job = await end_authorizations(tx, current, self._ids, nango_id=nango_id)
                 if under_way:
-                    again = attrs.evolve(removal, id=self._ids.random_id(), due_at=tx.now + PATIENCE)
+                    again = removal(
+                        current,
+                        self._ids,
+                        due_at=tx.now + IMPORTING,
+                        integration=current.integration,
+                        nango_id=nango_id,
+                    )
                     await tx.jobs.add(again)
                 if intent:
                     await tx.jobs.finish(intent.id)
@@ -96,7 +99,7 @@ class SettleImport:
                     await tx.connections.save(current.delete(at=tx.now, by=by))
                     if reservation:
                         await tx.idempotency.forget(connection.company_id, reservation.record.key_hash)
-            await remove_now(self._remove, removal, within=HURRIED if under_way else PATIENT)
+            await remove_now(self._remove, job, within=HURRIED if under_way else PATIENT)
 
 
 def nango_id_of(connection: Connection) -> str:
