@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ACTOR = "callback"
 _LOOK_AGAIN = 0.1
-_PATIENCE = RELAY_DEADLINE.total_seconds() + 0.5
+_BROWSER_WAITS = RELAY_DEADLINE.total_seconds() + 0.5
 """Seconds until a browser is told to wait: what is left after the relay is for its confirmation."""
 
 
@@ -123,7 +123,7 @@ class CompleteAuthorization:
         error = next((value for name, value in query if name == "error"), None)
         relayed, answered, settled = _Relayed.UNKNOWN, False, False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_BROWSER_WAITS):
                 relayed = await self._hand_over(attempt, query)
                 with contextlib.suppress(DomainError):
                     settled = await self._confirm(attempt, by=ACTOR)

@@ -27,7 +27,7 @@ LEASE = timedelta(seconds=5)
 LONGEST = timedelta(seconds=40)
 """Longer than a refresh can take: probe, forced refresh (15 s), probe. Later there are no signs of life."""
 
-PATIENCE = 15.5
+ANSWERED_WITHIN = 15.5
 """Seconds until a caller is answered, whoever leads and however slow Nango is: 16 are promised."""
 
 _SIGN_OF_LIFE = LEASE / 3
@@ -58,7 +58,7 @@ class Flights:
             (kind, company_id, connection_id), lambda: self._across(kind, company_id, connection_id, work)
         )
         try:
-            async with asyncio.timeout(PATIENCE) as patience:
+            async with asyncio.timeout(ANSWERED_WITHIN) as patience:
                 await here
         except TimeoutError:
             if not patience.expired():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-PATIENCE = timedelta(seconds=8)
+TAKEN_FOR_DEAD = timedelta(seconds=8)
 """As long as a request's calls to Nango mostly take. Where a reservation has no answer by then, its process
 is taken for dead, and a repetition takes it over; of a slower one see docs/adr/0003."""
 
@@ -152,7 +152,7 @@ class Idempotency:
             except _KeyTaken as taken:
                 if taken.record.fingerprint != reservation.record.fingerprint:
                     raise IdempotencyKeyReused from None
-                if taken.record.age >= PATIENCE or taken.record.authorization_url is not None:
+                if taken.record.age >= TAKEN_FOR_DEAD or taken.record.authorization_url is not None:
                     raise
             await asyncio.sleep(_LOOK_AGAIN)
 

@@ -31,7 +31,7 @@ _SPARE = timedelta(seconds=10)
 
 @frozen
 class ReplaceCredentials:
-    """Try the new key under a fresh Nango id, then swap: a bad key never replaces a good one."""
+    """Try the new key under a new Nango id, then swap: a bad key never replaces a good one."""
 
     _store: Store
     _catalogue: ProviderCatalogue
@@ -58,7 +58,7 @@ class ReplaceCredentials:
             Unavailable, GatewayNonsense: it could not be tried, or not in time; the old one stays.
 
         """
-        fresh = self._ids.random_id()
+        new_id = self._ids.random_id()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id)
             if connection.auth_kind is not AuthKind.API_KEY:
@@ -71,25 +71,25 @@ class ReplaceCredentials:
                 {**kept_parameters(api_key.parameters, connection.parameters), **(parameters or {})},
             )
             filled = api_key.fill(credentials)
-            # The intent: unless it has become the connection's own by then, the fresh grant goes.
-            intent = self._removal(tx, connection, api_key.integration, fresh)
+            # The intent: unless it has become the connection's own by then, the new grant goes.
+            intent = self._removal(tx, connection, api_key.integration, new_id)
             await tx.jobs.add(intent)
         candidate = attrs.evolve(connection, parameters=values)
         try:
-            verdict = await self._importing(candidate, fresh, api_key, filled)
+            verdict = await self._importing(candidate, new_id, api_key, filled)
         except BaseException as problem:
             silent = may_be_under_way(problem)
             if silent:
                 async with self._store.begin() as tx:
-                    await tx.jobs.add(self._removal(tx, connection, api_key.integration, fresh))
+                    await tx.jobs.add(self._removal(tx, connection, api_key.integration, new_id))
             await remove_now(self._remove, intent, within=HURRIED if silent else PATIENT)
             raise
-        return await self._swap(candidate, fresh, api_key.integration, verdict, intent, by=actor)
+        return await self._swap(candidate, new_id, api_key.integration, verdict, intent, by=actor)
 
     async def _swap(
         self,
         candidate: Connection,
-        fresh: str,
+        new_id: str,
         integration: str,
         verdict: Verdict,
         intent: Job,
@@ -99,7 +99,7 @@ class ReplaceCredentials:
         old: Job | None = None
         async with self._store.begin() as tx:
             if tx.now + _SPARE >= intent.due_at:
-                # The worker may be removing the fresh grant at this moment.
+                # The worker may be removing the new grant at this moment.
                 raise Unavailable("This took too long. Try again.", retry_after=1)
             current = await tx.connections.get(candidate.company_id, candidate.id, lock=True)
             if current.status is DISCONNECTED and current.version != candidate.version:
@@ -109,7 +109,7 @@ class ReplaceCredentials:
                 await tx.jobs.add(old)
             current = await ready_to_authorize(tx, current, by=by)
             authorized = current.authorize(
-                nango_id=fresh, integration=integration, parameters=candidate.parameters, at=tx.now, by=by
+                nango_id=new_id, integration=integration, parameters=candidate.parameters, at=tx.now, by=by
             )
             await tx.connections.save(authorized)
             current = authorized.after

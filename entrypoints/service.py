@@ -92,7 +92,7 @@ async def work(container: Container) -> None:
         tasks.create_task(_repeat("due work", container.do_due_work(), pause=_PAUSE))
         tasks.create_task(_repeat("scheduled checks", container.schedule_checks(), pause=_PAUSE))
         tasks.create_task(_repeat("sweep", container.sweep_grants(), pause=_PAUSE))
-        tasks.create_task(_repeat("housekeeping", store.sweep, pause=_HOUSEKEEPING))
+        tasks.create_task(_repeat("housekeeping", store.forget_old, pause=_HOUSEKEEPING))
 
 
 async def _repeat(name: str, do_round: Callable[[], Awaitable[int | None]], *, pause: float) -> None:

@@ -252,7 +252,7 @@ class MemoryStore(Store):
         late = boarded.flight.outcome is None and boarded.lease_until <= self._clock()
         return attrs.evolve(boarded.flight, crashed=late)
 
-    async def sweep(self) -> None:
+    async def forget_old(self) -> None:
         """See the port."""
         now = self._clock()
         async with self._turn:

@@ -228,7 +228,7 @@ class PostgresStore(Store):
         async with session(self._pool) as work:
             return await flights.look(work, flight_id)
 
-    async def sweep(self) -> None:
+    async def forget_old(self) -> None:
         """See the port."""
         async with session(self._pool) as work:
             for table, age in _SWEPT:

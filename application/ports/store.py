@@ -235,7 +235,7 @@ class Store(Protocol):
         """Look at a flight; None where it is forgotten."""
 
     @abstractmethod
-    async def sweep(self) -> None:
+    async def forget_old(self) -> None:
         """Forget what is past its keep: closed attempts, idempotency records, landed flights (24 hours)."""
 
     @abstractmethod

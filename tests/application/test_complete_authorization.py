@@ -264,10 +264,10 @@ async def test_the_answer_is_kept_for_a_day(world: World) -> None:
     started = await world.auth_url()
     first = await world.come_back(started.url)
     await world.later(hours=23)
-    await world.store.sweep()
+    await world.store.forget_old()
     assert await world.come_back(started.url) == first
     await world.later(hours=2)
-    await world.store.sweep()
+    await world.store.forget_old()
     with pytest.raises(AuthorizationNotFound):
         await world.come_back(started.url)
 

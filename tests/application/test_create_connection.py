@@ -139,7 +139,7 @@ async def test_the_order_of_metadata_does_not_make_another_request(world: World)
 async def test_a_key_can_be_used_again_after_a_day(world: World) -> None:
     first = await world.create(key=KEY)
     await world.later(hours=25)
-    await world.store.sweep()
+    await world.store.forget_old()
     assert (await world.create(key=KEY, name="Another")).connection_id != first.connection_id
 
 

@@ -109,7 +109,7 @@ async def test_a_sweep_whose_statement_gave_way_is_done_all_the_same(postgres_po
         """
     )
     try:
-        await store.sweep()
+        await store.forget_old()
         tries = await postgres_pool.fetchval("SELECT last_value FROM tries")
     finally:
         await postgres_pool.execute("DROP FUNCTION give_way CASCADE; DROP SEQUENCE tries")

@@ -50,7 +50,7 @@ async def whys(url: str) -> set[str]:
         born(store),
         store.find(ACME, "conn_1"),
         store.list(ACME, ConnectionFilter(), limit=1, cursor=None),
-        store.sweep(),
+        store.forget_old(),
         store.ping(),
         api_keys.find(b"x"),
         api_keys.add(company_id=ACME, scope=Scope.READ, prefix="p", digest=b"x" * 32, label=None),

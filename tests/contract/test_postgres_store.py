@@ -48,7 +48,7 @@ async def test_a_sweep_forgets_more_than_one_statement_takes(
         async with store.begin() as tx:
             await tx.attempts.close(attempt.id, Outcome.FAILED, "denied", at=tx.now)
     await make_older(postgres_pool, KEPT)
-    await store.sweep()
+    await store.forget_old()
 
     assert await postgres_pool.fetchval("SELECT count(*) FROM attempts") == 0
 
@@ -64,7 +64,7 @@ async def test_a_sweep_leaves_alone_what_is_being_used_again(postgres_pool: Pool
     await make_older(postgres_pool, KEPT)
     async with store.begin() as tx:
         await tx.idempotency.put(ACME, record)
-        await store.sweep()
+        await store.forget_old()
 
     assert await postgres_pool.fetchval("SELECT count(*) FROM idempotency_records") == 1
 

@@ -72,7 +72,7 @@ class _Swept(MemoryStore):
         super().__init__()
         self._do_round = do_round
 
-    async def sweep(self) -> None:
+    async def forget_old(self) -> None:
         await self._do_round()
 
 

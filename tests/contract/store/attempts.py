@@ -290,7 +290,7 @@ class AttemptRules(StoreRules):
         closed, still_open = await tried(store, connection), await tried(store, connection)
         await _close(store, closed, Outcome.FAILED)
         await age(KEPT)
-        await store.sweep()
+        await store.forget_old()
 
         assert await _get(store, closed) is None
         assert await _get(store, still_open) is not None
@@ -299,6 +299,6 @@ class AttemptRules(StoreRules):
         closed = await tried(store, await born(store))
         await _close(store, closed, Outcome.FAILED)
         await age(KEPT - MINUTE)
-        await store.sweep()
+        await store.forget_old()
 
         assert await _get(store, closed) is not None

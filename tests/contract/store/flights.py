@@ -131,7 +131,7 @@ class FlightRules(StoreRules):
         flight, _ = await board(store, connection)
         await store.land(flight.id, "refreshed")
         await age(DAY + MINUTE)
-        await store.sweep()
+        await store.forget_old()
 
         assert await store.flight(flight.id) is None
 

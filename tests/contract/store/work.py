@@ -236,7 +236,7 @@ class IdempotencyRules(StoreRules):
         record = _record(await born(store))
         await _put(store, record)
         await age(DAY - MINUTE)
-        await store.sweep()
+        await store.forget_old()
 
         assert await _put(store, record) == record
 
