@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from application.authorizations import AuthorizationResult, hash_state
-from application.confirm_attempt import abandon, ready_to_authorize
+from application.confirm_attempt import abandon
 from application.single_flight import SingleFlight
 from domain.authorization import LOOKUP_DELAY, RELAY_DEADLINE, Attempt, Outcome
-from domain.connection import ERROR, EXPIRED
+from domain.connection import DISCONNECTED, ERROR, EXPIRED
 from domain.errors import (
     AuthorizationNotFound,
     DomainError,
@@ -101,7 +101,7 @@ class CompleteAuthorization:
             claimed = await tx.attempts.claim(attempt.id, at=tx.now, check_at=tx.now + LOOKUP_DELAY)
             if claimed is None:
                 return await self._too_late(tx, connection, mine)
-            await self._restart(tx, connection)
+            await self._reopen(tx, connection)
             return claimed
 
     async def _too_late(self, tx: Transaction, connection: Connection, attempt: Attempt) -> Attempt | None:
@@ -110,14 +110,10 @@ class CompleteAuthorization:
         await abandon(tx, connection, attempt, by=ACTOR)
         return await tx.attempts.get(attempt.id)
 
-    async def _restart(self, tx: Transaction, connection: Connection) -> None:
+    async def _reopen(self, tx: Transaction, connection: Connection) -> None:
         """Any open attempt of a pending connection may complete: a sibling's failure may have ended that."""
-        connection = await ready_to_authorize(tx, connection, by=ACTOR)
-        if connection.status in (ERROR, EXPIRED):
-            change = connection.restart_authorization(
-                parameters=connection.parameters, integration=connection.integration, at=tx.now, by=ACTOR
-            )
-            await tx.connections.save(change)
+        if connection.status in (DISCONNECTED, ERROR, EXPIRED):
+            await tx.connections.save(connection.reopen(at=tx.now, by=ACTOR))
 
     async def _relay(self, attempt: Attempt, query: Query) -> Attempt:
         error = next((value for name, value in query if name == "error"), None)

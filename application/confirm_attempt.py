@@ -159,11 +159,6 @@ async def ready_to_authorize(tx: Transaction, connection: Connection, *, by: str
     """
     if connection.status is not DISCONNECTED:
         return connection
-    restarted = connection.restart_authorization(
-        parameters=connection.parameters,
-        integration=connection.integration,
-        at=tx.now,
-        by=by,
-    )
-    await tx.connections.save(restarted)
-    return restarted.after
+    reopened = connection.reopen(at=tx.now, by=by)
+    await tx.connections.save(reopened)
+    return reopened.after

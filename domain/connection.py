@@ -247,6 +247,15 @@ class Connection:
             error_message=None,
         )
 
+    def reopen(self, *, at: datetime, by: str) -> Change:
+        """Go back to pending for an authorization that was asked for before and may still complete.
+
+        As `restart_authorization`, with the parameters and the integration that are there.
+        """
+        return self.restart_authorization(
+            parameters=self.parameters, integration=self.integration, at=at, by=by
+        )
+
     def authorize(
         self,
         *,

@@ -88,6 +88,15 @@ def test_a_restart_takes_the_new_integration() -> None:
     assert _restarted(ERROR, {}).integration == "acme-2"
 
 
+@pytest.mark.parametrize("before", [ERROR, EXPIRED, DISCONNECTED], ids=lambda c: c.status)
+def test_reopening_is_a_restart_that_asks_for_nothing_else(before: Connection) -> None:
+    change = before.reopen(at=LATER, by="callback")
+    assert change.event.type is RESTARTED
+    assert change.after.status == "pending"
+    assert (change.after.parameters, change.after.integration) == (before.parameters, before.integration)
+    assert VERBS[FAILED](change.after).after.status == before.status
+
+
 def _restarted(before: Connection, parameters: dict[str, str]) -> Connection:
     return before.restart_authorization(
         parameters=parameters, integration="acme-2", at=NOON, by="api_key:ck_1"

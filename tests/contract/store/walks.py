@@ -35,6 +35,7 @@ _parameters = st.dictionaries(_text, _text, max_size=2)
 _STEPS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "authorize": {"integration": _text},
     "restart_authorization": {"parameters": _parameters, "integration": _text},
+    "reopen": {},
     "fail_authorization": {"error": st.sampled_from(["access_denied", "unknown_error"])},
     "abandon_authorization": {},
     "refresh": {},
