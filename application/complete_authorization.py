@@ -21,6 +21,7 @@ from domain.errors import (
     GatewayTimeout,
     GatewayUnavailable,
 )
+from domain.events import CALLBACK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     Query = Sequence[tuple[str, str]]
 
-ACTOR = "callback"
 _LOOK_AGAIN = 0.1
 _BROWSER_WAITS = RELAY_DEADLINE.total_seconds() + 0.5
 """Seconds until a browser is told to wait: what is left after the relay is for its confirmation."""
@@ -107,13 +107,13 @@ class CompleteAuthorization:
     async def _too_late(self, tx: Transaction, connection: Connection, attempt: Attempt) -> Attempt | None:
         if attempt.claimed_at is not None:
             return None  # claimed long ago, still without an outcome: the worker is at it
-        await abandon(tx, connection, attempt, by=ACTOR)
+        await abandon(tx, connection, attempt, by=CALLBACK)
         return await tx.attempts.get(attempt.id)
 
     async def _reopen(self, tx: Transaction, connection: Connection) -> None:
         """Any open attempt of a pending connection may complete: a sibling's failure may have ended that."""
         if connection.status in (DISCONNECTED, ERROR, EXPIRED):
-            await tx.connections.save(connection.reopen(at=tx.now, by=ACTOR))
+            await tx.connections.save(connection.reopen(at=tx.now, by=CALLBACK))
 
     async def _relay(self, attempt: Attempt, query: Query) -> Attempt:
         error = next((value for name, value in query if name == "error"), None)
@@ -122,11 +122,11 @@ class CompleteAuthorization:
             async with asyncio.timeout(_BROWSER_WAITS):
                 relayed = await self._hand_over(attempt, query)
                 with contextlib.suppress(DomainError):
-                    settled = await self._confirm(attempt, by=ACTOR)
+                    settled = await self._confirm(attempt, by=CALLBACK)
                     answered = relayed is _Relayed.ANSWERED
         if not settled and (answered or error):
             # Nango has spoken and has nothing under the attempt's tag, or the provider itself said no.
-            await self._confirm.fail(attempt, error, by=ACTOR)
+            await self._confirm.fail(attempt, error, by=CALLBACK)
         async with self._store.begin() as tx:
             if not settled and not error and relayed is _Relayed.REFUSED:
                 # Nango never took the callback: the page that waits comes back with it.

@@ -12,13 +12,12 @@ from application.owed import try_again
 from application.settle_import import nango_id_of
 from domain.connection import PENDING
 from domain.errors import CredentialsRefused, GrantNotFound
+from domain.events import WORKER
 
 if TYPE_CHECKING:
     from application.import_credentials import ImportCredentials
     from application.ports import Job, Store
     from application.settle_import import SettleImport
-
-ACTOR = "worker"
 
 TRIES = 10
 """How often the worker asks for an interrupted import, over two and a half hours, before it gives it up."""
@@ -52,9 +51,9 @@ class FinishImport:
         try:
             verdict = await self._importing.look(imported)
         except (CredentialsRefused, GrantNotFound):
-            await self._settle.discard(connection, by=ACTOR, intent=job)
+            await self._settle.discard(connection, by=WORKER, intent=job)
         else:
-            await self._settle.activate(connection, verdict, by=ACTOR, intent=job)
+            await self._settle.activate(connection, verdict, by=WORKER, intent=job)
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, a few times; then leave nothing of it."""
@@ -62,4 +61,4 @@ class FinishImport:
             return
         async with self._store.begin() as tx:
             connection = await tx.connections.get(job.company_id, job.connection_id, deleted=True)
-        await self._settle.discard(connection, by=ACTOR, intent=job)
+        await self._settle.discard(connection, by=WORKER, intent=job)

@@ -12,6 +12,7 @@ from application.ports import Health
 from application.settle import found, identified, settle
 from domain.connection import ACTIVE
 from domain.errors import ConnectionNotFound
+from domain.events import AUTHORIZATION
 
 if TYPE_CHECKING:
     from application.ports import AuthGateway, Job, Store
@@ -28,7 +29,7 @@ class IdentifyAccount:
     _gateway: AuthGateway
     _probe: ProbeAccount
 
-    async def __call__(self, job: Job, *, by: str = "authorization") -> None:
+    async def __call__(self, job: Job) -> None:
         """Identify, and owe it no more.
 
         Raises:
@@ -42,9 +43,9 @@ class IdentifyAccount:
         if connection is not None and connection.status is ACTIVE and connection.nango_id is not None:
             details = await self._gateway.fetch(connection.integration, connection.nango_id)
             verdict = await self._probe(connection, details)
-            steps = [identified(verdict, by=by)]
+            steps = [identified(verdict, by=AUTHORIZATION)]
             if verdict.health is Health.DEAD:
-                steps = [found(verdict, seen=connection, by=by)]
+                steps = [found(verdict, seen=connection, by=AUTHORIZATION)]
             await settle(self._store, connection, *steps)
         async with self._store.begin() as tx:
             await tx.jobs.finish(job.id)

@@ -13,6 +13,7 @@ from application.renew_credentials import BACK_OFF
 from application.settle import AUTHORIZED
 from domain.connection import ACTIVE
 from domain.errors import ConnectionNotFound
+from domain.events import WORKER
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from application.verify_connection import CheckHealth
     from domain.connection import Connection
 
-ACTOR = "worker"
 TRIES = 5
 
 
@@ -59,7 +59,7 @@ class RecheckConnection:
         first = connection.status is ACTIVE or now < connection.updated_at + BACK_OFF
 
         async def look() -> None:
-            await self._check(connection, by=ACTOR, recheck=first, cautious=True)
+            await self._check(connection, by=WORKER, recheck=first, cautious=True)
 
         await self._flights.fly(FlightKind.VERIFY, connection.company_id, connection.id, look)
 

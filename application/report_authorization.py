@@ -12,6 +12,7 @@ from application.single_flight import SingleFlight
 from domain.authorization import AttemptMode, safe_error
 from domain.connection import ACTIVE, PENDING
 from domain.errors import ConnectionNotFound, DomainError, InvalidInput
+from domain.events import CALLBACK
 from domain.redirect import RedirectUrl
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from domain.authorization import Attempt
     from domain.connection import Connection
 
-ACTOR = "callback"
 _LOOKS = 3
 _LOOKS_AGAIN_AFTER = 60.0
 _REMEMBERED = 10_000
@@ -99,7 +99,7 @@ class ReportAuthorization:
         async def look() -> None:
             if not self._budget.spend(connection.id):
                 return
-            await self._confirm.any_of(unseen, by=ACTOR)
+            await self._confirm.any_of(unseen, by=CALLBACK)
 
         try:
             await self._flights.join(connection.id, look)

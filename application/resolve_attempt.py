@@ -8,14 +8,13 @@ import attrs
 from attrs import frozen
 
 from domain.authorization import GIVE_UP
+from domain.events import WORKER
 
 if TYPE_CHECKING:
     from application.authorizations import StartAuthorization
     from application.confirm_attempt import ConfirmAttempt
     from application.ports import Store
     from domain.authorization import Attempt
-
-ACTOR = "worker"
 
 
 @frozen
@@ -35,9 +34,9 @@ class ResolveAttempt:
         """
         if attempt.mode is None:
             # The process died between its intent and Nango's answer: nobody has the URL.
-            await self._authorizations.undo(attempt, by=ACTOR, unless_begun=True)
+            await self._authorizations.undo(attempt, by=WORKER, unless_begun=True)
             return
-        if await self._confirm(attempt, by=ACTOR):
+        if await self._confirm(attempt, by=WORKER):
             return
         async with self._store.begin() as tx:
             now = tx.now
@@ -46,6 +45,6 @@ class ResolveAttempt:
                 # While Nango was asked, a callback or a webhook came, or somebody else looked.
                 return
         if attempt.claimed_at is not None and now >= attempt.claimed_at + GIVE_UP:
-            await self._confirm.fail(attempt, "authorization_timeout", by=ACTOR)
+            await self._confirm.fail(attempt, "authorization_timeout", by=WORKER)
         elif attempt.claimed_at is None and now >= attempt.expires_at:
-            await self._confirm.abandon(attempt, by=ACTOR)
+            await self._confirm.abandon(attempt, by=WORKER)

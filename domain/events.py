@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
     from domain.connection import ConnectionStatus
 
+WORKER = "worker"
+"""The actor of what nobody asked for."""
+
+CALLBACK = "callback"
+"""The actor of what comes in by a callback: nobody knows who sent it."""
+
+AUTHORIZATION = "authorization"
+"""The actor of what is learnt of an account after its authorization."""
+
 
 class EventType(StrEnum):
     """The kinds of facts. Those up to `DISCONNECTED` are also the triggers of the state machine."""
@@ -43,10 +52,9 @@ class EventType(StrEnum):
 class Event:
     """One fact of a connection's history.
 
-    `version` is the connection's version after the fact; `actor` says who (`api_key:<prefix>`, `callback`,
-    `worker`, or `authorization`, for what was learnt of the account after one); `reason` says why, in words
-    a person can read; `changes` holds the new value of every field that the fact changed, which is what a
-    replay needs.
+    `version` is the connection's version after the fact; `actor` says who: `api_key:<prefix>`, or one of the
+    constants above; `reason` says why, in words a person can read; `changes` holds the new value of every
+    field that the fact changed, which is what a replay needs.
     """
 
     company_id: str
