@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain import errors
 from domain.errors import DomainError, Unavailable
@@ -45,5 +45,10 @@ def read(outcome: str) -> DomainError | None:
         return interrupted()
     # Not by its own constructor: each takes other things.
     problem = kind.__new__(kind, told["message"])
-    vars(problem).update(told["facts"])
+    vars(problem).update({name: _unchangeable(fact) for name, fact in told["facts"].items()})
     return problem
+
+
+def _unchangeable(fact: Any) -> Any:
+    """Make tuples, which errors hold, of the lists that JSON made of them."""
+    return tuple(_unchangeable(each) for each in fact) if isinstance(fact, list) else fact

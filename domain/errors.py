@@ -44,7 +44,7 @@ class InvalidParameters(InvalidInput):
     ) -> None:
         """Take (parameter, message) pairs, the names that are not the provider's, and those that are."""
         self.ill_formed: Sequence[tuple[str, str]] = ill_formed
-        self.unknown, self.known = unknown, known
+        self.unknown, self.known = tuple(unknown), tuple(known)
         super().__init__(*((f"parameters.{name}", message) for name, message in self.bare()))
 
     def bare(self, *beside: str) -> Sequence[tuple[str, str]]:

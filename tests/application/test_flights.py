@@ -220,8 +220,22 @@ async def test_a_second_process_is_told_what_went_wrong(processes: Processes, pr
 
 
 def _answer(problem: Exception) -> object:
-    answer = attrs.asdict(refusal(problem))
-    return {**answer, "details": [list(detail) for detail in answer["details"]]}
+    return attrs.asdict(refusal(problem))
+
+
+@pytest.mark.parametrize("problem", ERRORS, ids=lambda problem: problem.code)
+def test_what_is_read_of_an_error_is_what_was_written(problem: DomainError) -> None:
+    heard = flight_outcome.read(flight_outcome.write(problem))
+    assert heard is not None
+    assert (type(heard), str(heard), vars(heard)) == (type(problem), str(problem), vars(problem))
+
+
+def test_unknown_and_known_names_are_told_in_the_types_they_had() -> None:
+    problem = errors.InvalidParameters(("accountId", "is required"), unknown=["acount"], known=["accountId"])
+    heard = flight_outcome.read(flight_outcome.write(problem))
+    assert isinstance(heard, errors.InvalidParameters)
+    assert vars(heard) == vars(problem)
+    assert heard.bare() == problem.bare()
 
 
 def test_what_decides_beside_the_answer_is_told_too() -> None:
