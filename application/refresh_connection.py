@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.ports import FlightKind, Health
+from application.settle import NO_LONGER_AUTHORIZED, NOT_AUTHORIZED
 from domain.connection import ACTIVE, DISCONNECTED, PENDING, AuthKind
 from domain.errors import (
     CredentialsUnusable,
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from application.probe_account import ProbeAccount
     from application.renew_credentials import RenewCredentials
     from domain.connection import Connection
-
-NOT_AUTHORIZED = "Connection not yet authorized - complete OAuth flow first"
 
 
 @frozen
@@ -47,7 +46,7 @@ class RefreshConnection:
         """
         connection = await self._store.find(company_id, connection_id)
         if connection.status is DISCONNECTED:
-            raise RefreshNotPossible("Connection is disconnected - authorize it again")
+            raise RefreshNotPossible(NO_LONGER_AUTHORIZED)
         if connection.status is PENDING or connection.nango_id is None:
             raise RefreshNotPossible(NOT_AUTHORIZED)
         if connection.auth_kind is AuthKind.API_KEY:

@@ -20,6 +20,8 @@ AUTHORIZED = frozenset({ACTIVE, ERROR, EXPIRED})
 """The statuses in which Nango holds credentials that can be looked at."""
 
 REFUSED = "The provider refused the credentials"
+NOT_AUTHORIZED = "Connection not yet authorized - complete OAuth flow first"
+NO_LONGER_AUTHORIZED = "Connection is disconnected - authorize it again"
 GONE = "The connection no longer exists at Nango. Authorize it again."
 
 

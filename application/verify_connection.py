@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.ports import FlightKind
-from application.refresh_connection import NOT_AUTHORIZED
-from application.settle import found, gone, identified, settle
+from application.settle import NO_LONGER_AUTHORIZED, NOT_AUTHORIZED, found, gone, identified, settle
 from domain.connection import ACTIVE, DISCONNECTED, PENDING, AuthKind
 from domain.errors import CredentialsUnusable, GrantNotFound
 
@@ -121,5 +120,5 @@ def _error(connection: Connection) -> str | None:
     if connection.status is PENDING:
         return NOT_AUTHORIZED
     if connection.status is DISCONNECTED:
-        return connection.error_message or "Connection is disconnected - authorize it again"
+        return connection.error_message or NO_LONGER_AUTHORIZED
     return connection.error_message
