@@ -84,7 +84,10 @@ class CompleteAuthorization:
         return result_of(claimed)
 
     async def _claim(self, attempt: Attempt) -> Attempt | None:
-        """Use the attempt, or give it as it has ended; None while it or a sibling is being relayed."""
+        """Claim the attempt for this callback, and give it; if it has ended, give it as it is.
+
+        None says that it, or another attempt of the connection, is being relayed at this moment.
+        """
         async with self._store.begin() as tx:
             # The row lock makes siblings queue here; nothing remote is called while it is held.
             connection = await tx.connections.get(
@@ -111,7 +114,10 @@ class CompleteAuthorization:
         return await tx.attempts.get(attempt.id)
 
     async def _reopen(self, tx: Transaction, connection: Connection) -> None:
-        """Any open attempt of a pending connection may complete: a sibling's failure may have ended that."""
+        """Make the connection pending if it is not: a sibling of this attempt may have failed meanwhile.
+
+        That took the connection back to its status before, while this attempt is still open and may complete.
+        """
         if connection.status in (DISCONNECTED, ERROR, EXPIRED):
             await tx.connections.save(connection.reopen(at=tx.now, by=CALLBACK))
 
@@ -136,7 +142,8 @@ class CompleteAuthorization:
     async def _hand_over(self, attempt: Attempt, query: Query) -> _Relayed:
         """Give Nango its own state and cookie back.
 
-        Trying again after a refusal to answer is safe, since success is read off the tags alone.
+        Where Nango has not taken the callback, it is handed over again. That is safe, since only the tags of
+        what is then at Nango prove success.
         """
         restored = [(name, attempt.nango_state or "" if name == "state" else value) for name, value in query]
         for pause in (0.3, 1.0, None):

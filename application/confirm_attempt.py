@@ -67,7 +67,7 @@ class ConfirmAttempt:
                 await tx.connections.save(connection.fail_authorization(error=error, at=tx.now, by=by))
 
     async def abandon(self, attempt: Attempt, *, by: str) -> None:
-        """End an attempt whose time is over; the connection follows with its last open attempt."""
+        """End an attempt whose time is over; see the function `abandon`."""
         async with self._store.begin() as tx:
             await abandon(tx, await self._lock(tx, attempt), attempt, by=by)
 
@@ -144,7 +144,11 @@ class ConfirmAttempt:
 
 
 async def abandon(tx: Transaction, connection: Connection, attempt: Attempt, *, by: str) -> None:
-    """Close an attempt whose time is over; a pending connection follows with its last open attempt."""
+    """Close an attempt whose time is over.
+
+    A pending connection goes on waiting for its other attempts. If none of them can succeed any more, it gets
+    back the status that it had, or an error.
+    """
     await tx.attempts.close(attempt.id, Outcome.ABANDONED, "authorization_expired", at=tx.now)
     others = await tx.attempts.of(attempt.company_id, attempt.connection_id)
     open_here = any(other.may_succeed(tx.now) for other in others)
@@ -153,9 +157,10 @@ async def abandon(tx: Transaction, connection: Connection, attempt: Attempt, *, 
 
 
 async def ready_to_authorize(tx: Transaction, connection: Connection, *, by: str) -> Connection:
-    """Make a disconnected connection pending again: it is the one status that cannot be authorized directly.
+    """Make a disconnected connection pending again, since that status alone cannot be authorized directly.
 
-    A sibling's failure may have given it back that status, and new credentials may come for it.
+    The connection may be disconnected because another attempt has failed and has given it that status back.
+    Or somebody gives new credentials for a connection that was disconnected before.
     """
     if connection.status is not DISCONNECTED:
         return connection

@@ -19,7 +19,10 @@ REASON = "Disconnected on request. Authorize again to use it."
 
 @frozen
 class DisconnectConnection:
-    """As delete at Nango; disconnecting twice is fine, and ends what has been begun between."""
+    """Remove the connection at Nango, as delete does, and keep its record.
+
+    It may be disconnected twice: the second time ends the authorizations that were begun after the first.
+    """
 
     _store: Store
     _ids: Ids

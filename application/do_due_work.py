@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from domain.authorization import Attempt
 
 _AT_ONCE = 5
-"""Attempts, and as many jobs: no more are taken than are begun at once, so that each has its whole lease."""
+"""How many attempts, and how many jobs, one round takes: all begin at once, so each has its whole lease."""
 
 _LEASE = timedelta(seconds=60)
 """Longer than one piece of work can take; then somebody else may try it."""

@@ -28,9 +28,10 @@ class Environment:
         self._ours = True
 
     async def believe_absence(self, *, cautious: bool = False) -> None:
-        """Pass where a grant that Nango does not have is really gone.
+        """Return if a grant that Nango does not have may be believed to be gone.
 
-        Where a caller asked, the only connection of a deployment may be gone; `cautious`: nobody asked.
+        It may if Nango has anything else of ours. Where it has nothing, the grant may still be believed to be
+        gone if it was the deployment's only one and a caller asked for this look. `cautious`: nobody asked.
 
         Raises:
             GatewayUnavailable: nothing of ours is there, which is suspicious and proves nothing.
@@ -47,9 +48,10 @@ class Environment:
             )
 
     async def prove_absence(self, integration: str, nango_id: str) -> None:
-        """Pass where Nango's list and its 404 say, too, that a grant is gone.
+        """Return if Nango's list and its 404 also say that a grant is gone.
 
-        Its proxy says "Failed to get connection" of one that is gone, and by a general code (`server_error`).
+        That it is gone was read off an answer of Nango's proxy, "Failed to get connection". Its code there is
+        a general one (`server_error`), which proves too little.
 
         Raises:
             GatewayUnavailable: the grant is there, so the trouble is another.

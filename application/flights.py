@@ -78,7 +78,10 @@ class Flights:
             raise problem
 
     async def _board(self, kind: FlightKind, company_id: str, connection_id: str) -> tuple[Flight, bool]:
-        """Board; once more where the database's reply was lost: by its id we know a flight of ours."""
+        """Board, and try it a second time where the database does not answer.
+
+        If only its reply was lost, the flight that is found then has our id, so we know that it is ours.
+        """
         flight_id = self._ids.random_id()
 
         async def board() -> tuple[Flight, bool]:
@@ -121,7 +124,11 @@ class Flights:
                         pause = _TRY_AGAIN
 
     async def _land(self, flight_id: str, outcome: str) -> None:
-        """Tell those who wait; later where the database is away, or they would wait for the lease to end."""
+        """Tell those who wait how it ended.
+
+        Where the database does not answer now, they are told later. Otherwise they would wait until the lease
+        has ended.
+        """
         try:
             await self._store.land(flight_id, outcome)
         except StoreUnavailable:

@@ -63,7 +63,12 @@ class Reservation:
             raise _KeyTaken(there)
 
     async def resume(self, tx: Transaction, salt: bytes) -> Reservation:
-        """Take the key over from a request whose process has died, one repetition of all."""
+        """Take the key over from a request whose process has died; only one repetition of it can.
+
+        Raises:
+            _KeyTaken: another repetition has been quicker.
+
+        """
         if not await tx.idempotency.resume(self.company_id, self.record, salt=salt):
             raise _KeyTaken(self.record)
         return attrs.evolve(self, record=attrs.evolve(self.record, salt=salt))

@@ -35,7 +35,10 @@ def api_key_of(provider: Provider) -> ApiKey:
 
 
 def may_be_under_way(problem: BaseException) -> bool:
-    """Whether Nango may still carry out an import that ended so for us: its removal is to be repeated."""
+    """Whether Nango may still carry out an import that ended with this problem for us.
+
+    It may if no answer came, or if we stopped waiting. Then it has to be removed once more, later.
+    """
     return isinstance(problem, GatewayTimeout) or not isinstance(problem, DomainError)
 
 

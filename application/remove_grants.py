@@ -32,9 +32,10 @@ HURRIED = 0.4
 class RemoveGrants:
     """Does a REMOVE job.
 
-    What is found by its tags goes only where the deployment tag is ours and our database holds a tombstone or
-    a closed attempt for it: after a restored backup, good connections look like orphans. What the connection
-    itself was stored with goes even where its tags were lost at Nango, but not where they are another's.
+    A grant that is found by its tags is removed only if the deployment tag is ours and our database proves
+    that it is over; see `is_over`. Otherwise good connections would look like orphans after a restored
+    backup. A grant that the job names is removed even if it has lost its tags at Nango, but not if it is the
+    connection's own, or if its tags are another deployment's.
     """
 
     _store: Store
@@ -83,7 +84,10 @@ async def remove_now(remove: RemoveGrants, job: Job, *, within: float = PATIENT)
 
 
 def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
-    """Whether our database proves that a grant with our tags is no longer wanted."""
+    """Whether our database proves that a grant with our tags is no longer wanted.
+
+    It does if the connection was deleted, or if it has another grant and the attempt of this one is closed.
+    """
     if connection.deleted_at is not None:
         return True
     return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed
@@ -103,11 +107,11 @@ def _is_kept(job: Job, connection: Connection, grants: Sequence[Grant], deployme
 async def end_authorizations(
     tx: Transaction, connection: Connection, ids: Ids, *, nango_id: str | None = None
 ) -> Job:
-    """Close every open attempt of a connection and owe Nango the removal; give the job to do at once.
+    """Close every open attempt of a connection and owe its removal at Nango; give the job to do at once.
 
-    `nango_id` names the grant where the connection does not know it yet. A callback inside Nango re-creates
-    a connection that was deleted there, so whatever may still be in flight is looked for once more after
-    its deadline.
+    `nango_id` names the grant where the connection does not know it yet. A callback that Nango is still
+    working on re-creates a connection that was deleted there. So where one may be, the removal is owed a
+    second time, after the last moment at which the callback can end.
     """
     attempts = await tx.attempts.of(connection.company_id, connection.id)
     again = [due for attempt in attempts if (due := may_complete_until(attempt))]

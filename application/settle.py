@@ -26,10 +26,13 @@ GONE = "The connection no longer exists at Nango. Authorize it again."
 
 
 async def settle(store: Store, seen: Connection, *steps: Step, fresh: timedelta | None = None) -> Connection:
-    """Take these steps, unless the connection has moved on to other credentials since it was `seen`.
+    """Take these steps, one after the other, and give the connection as it is then.
 
-    With `fresh`, only news are written: not what is known already, and not that credentials work which were
-    seen to work less than `fresh` ago. So nobody moves anything by replaying a webhook.
+    Nothing is written if the connection has got other credentials since it was `seen`, or has lost them.
+
+    `fresh` is given where nobody asked for the look that led here. Then a step is written only if it changes
+    something, and "the credentials work" only if they were last seen to work longer than `fresh` ago. So
+    whoever replays a webhook changes nothing.
     """
     async with store.begin() as tx:
         connection = await tx.connections.get(seen.company_id, seen.id, lock=True)

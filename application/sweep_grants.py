@@ -32,10 +32,13 @@ _PACE = timedelta(seconds=3)
 """All processes together go on to one more page in this time: a tenth of Nango's 200 calls a minute."""
 
 _REST = 1.2
+"""The next walk begins after the interval. A walk that takes long makes it later: this many times as long."""
+
 _SILENCE = 1.5
+"""A process that was refused the turn asks again after this many times the time between two walks."""
+
 _RECENT = 3.0
-"""A walk is due again after the interval, or what the last one took times `_REST` where that is longer; in
-multiples of that, who was refused asks again after `_SILENCE`, and walks within `_RECENT` count together."""
+"""What a walk has missed is forgotten after this many times the time between two walks."""
 
 _log = structlog.get_logger()
 

@@ -40,9 +40,10 @@ class DatabaseFacts:
         version: 180001 for 18.1, as PostgreSQL numbers it.
         revision: of the schema; 0 where it was never migrated. `shipped` is the one of this release.
         read_only: a standby, or set so.
-        ahead: by how much this host's clock is ahead of the database's, to within the time of a round trip.
-        overdue: for how long a worker's next round has been due, below zero where it is not yet; None where
-            there never was one, or the schema is not this release's.
+        ahead: this host's clock minus the database's. It is wrong by at most half of the time that the look
+            took.
+        overdue: how long ago the worker should have begun its next round. Below zero, that round is still to
+            come; None says that no worker has ever run, or that the schema is not this release's.
 
     """
 

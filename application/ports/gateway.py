@@ -61,8 +61,9 @@ class ProviderAnswer:
 class AuthGateway(Protocol):
     """Nango: does the OAuth dance and keeps the credentials.
 
-    Every method may raise `GatewayUnavailable` (unreachable, rate limiting), its leaves `GatewayTimeout` (may
-    have taken effect) and `GatewayRefused` (our key), and `GatewayNonsense`.
+    Every method may raise `GatewayUnavailable`: Nango cannot be reached, or limits our calls. Two kinds of it
+    say more: after `GatewayTimeout` the call may have taken effect, and by `GatewayRefused` Nango refuses our
+    key. Every method may raise `GatewayNonsense`, too.
     """
 
     @abstractmethod
@@ -92,9 +93,9 @@ class AuthGateway(Protocol):
         """Hand the provider's callback to Nango. Its page proves nothing: nothing is returned.
 
         Raises:
-            GatewayTimeout: nobody knows whether Nango has dealt with it, or will yet.
-            GatewayNonsense: nor here: what answered was not Nango.
-            GatewayUnavailable: Nango has not taken it, which may come again.
+            GatewayTimeout: no answer came. Nango may have taken the callback, or may still take it.
+            GatewayNonsense: something else answered in Nango's place. Nango may have taken the callback.
+            GatewayUnavailable: Nango has not taken the callback. It may be handed over again.
 
         """
 
@@ -108,7 +109,10 @@ class AuthGateway(Protocol):
 
     @abstractmethod
     async def has_grant(self, integration: str, nango_id: str) -> bool:
-        """Whether Nango still has the connection: its list first, its 404 as the second proof."""
+        """Whether Nango still has the connection.
+
+        It is there if Nango lists it. It is gone only if Nango answers 404 for it, too.
+        """
 
     @abstractmethod
     async def fetch(self, integration: str, nango_id: str, *, refresh: bool = False) -> GrantDetails:
@@ -176,8 +180,8 @@ class AuthGateway(Protocol):
 class Notice:
     """What a webhook of Nango speaks of: a reason to look, and nothing more.
 
-    `trouble`: it tells of a failure. `well`: it tells that credentials work, which is no news of an active
-    connection.
+    `trouble`: it tells of a failure, which is no news of a connection that is not active. `well`: it tells
+    that credentials work, which is no news of an active one.
     """
 
     integration: str

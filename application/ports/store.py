@@ -119,8 +119,8 @@ class Flight:
 class Store(Protocol):
     """The database: transactions, and reads that need none.
 
-    Everything may raise `StoreUnavailable`; nothing was written then, except where the reply to a commit
-    was lost.
+    Everything may raise `StoreUnavailable`. Nothing was written then, with one exception: the commit may have
+    succeeded, and only its reply been lost.
     """
 
     @abstractmethod
@@ -170,8 +170,8 @@ class Store(Protocol):
     ) -> Page[Event]:
         """Give the history of a connection (deleted ones too), or of the whole company, oldest first.
 
-        `next_cursor` is always set when there are items, so that a reader can come back for what will have
-        happened by then; `has_more` says that there is more already.
+        `next_cursor` is set whenever there are items: with it a reader comes back later, for what will
+        have happened by then. `has_more` says that there is more already.
 
         Raises:
             ConnectionNotFound: no such connection in this company.
@@ -214,8 +214,8 @@ class Store(Protocol):
     ) -> tuple[Flight, bool]:
         """Join the flight under way for this connection, or start one; True where it is ours to fly.
 
-        Ours is the one with our `flight_id`: whoever lost the reply asks again. One that has crashed is
-        replaced by ours, and forgotten.
+        It is ours if it has our `flight_id`, so whoever lost the database's reply may ask again. A flight
+        that has crashed is forgotten, and ours takes its place.
 
         Raises:
             ConnectionNotFound: the company has no such connection.
@@ -224,7 +224,10 @@ class Store(Protocol):
 
     @abstractmethod
     async def keep_up(self, flight_id: str, *, lease: timedelta) -> None:
-        """Give a sign of life: our flight is believed in for a lease from now. Not where another took it."""
+        """Give a sign of life: our flight counts as under way for another lease from now.
+
+        Nothing happens where another flight has taken its place.
+        """
 
     @abstractmethod
     async def land(self, flight_id: str, outcome: str) -> None:

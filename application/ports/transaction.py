@@ -93,10 +93,10 @@ class Attempts(Protocol):
 
     @abstractmethod
     async def checked(self, attempt: Attempt, *, check_at: datetime) -> bool:
-        """Note a look that found nothing, and when to look again.
+        """Note that Nango was asked and had nothing, and when to ask it again.
 
-        Only where it is due when `attempt` says. False where it was closed, claimed, released or hurried
-        meanwhile: then it is looked at when that said.
+        This is written only if the attempt's `check_at` is still what it is in `attempt`. Otherwise somebody
+        has closed, claimed, released or hurried it meanwhile: their `check_at` stays, and False is returned.
         """
 
     @abstractmethod
@@ -145,27 +145,34 @@ class Jobs(Protocol):
     async def add(self, job: Job) -> None:
         """Owe something.
 
-        Of a connection's RECHECKs the earliest stays, since one look is enough; one that is asked for sooner
-        than the one that is owed has all its tries before it.
+        A connection has one RECHECK at most, since one look is enough: of two, the earlier date counts. Where
+        that is the new one's, its tries are counted from the beginning.
         """
 
     @abstractmethod
     async def reschedule(self, job: Job, due_at: datetime) -> None:
-        """Try again later; counts a try. Only where it is still due when `job` says, as with `finish`."""
+        """Put a job that failed off until `due_at`, and count the try.
+
+        Nothing is changed if the job is due at another time than `job` says: it was asked for anew meanwhile.
+        """
 
     @abstractmethod
     async def finish(self, job_id: str, *, due_at: datetime | None = None) -> None:
-        """Owe it no more; with `due_at`, only where it is still due then, not asked for anew meanwhile."""
+        """Forget a job that is done.
+
+        With `due_at`, it is forgotten only if it is still due at that time. Another time says that somebody
+        has asked for the work again while it was being done, so the job stays.
+        """
 
 
 @frozen(kw_only=True)
 class IdempotencyRecord:
     """What an Idempotency-Key was used for.
 
-    The answer to a create holds a state, which is never stored: it is derived from the key, which only the
-    caller has, and `salt`. `fingerprint` is an HMAC over the request, `authorization_url` the answer's
-    URL without its state, None until the flow was started. `age` is how long ago the key was reserved, by the
-    database's clock, where it was before.
+    The answer to a create holds a state, which is never stored. It is derived from `salt` and from the key,
+    which only the caller has. `fingerprint` is an HMAC over the request. `authorization_url` is the answer's
+    URL without its state, and None until the flow has started. `age` says, by the database's clock, how long
+    ago the key was reserved; it is zero in a record that is not stored yet.
     """
 
     key_hash: bytes
@@ -187,13 +194,17 @@ class IdempotencyRecords(Protocol):
     async def complete(
         self, company_id: str, key_hash: bytes, *, salt: bytes, authorization_url: str
     ) -> None:
-        """Note the answer of a reserved key, unless another request has taken it over, by another salt."""
+        """Note the answer to the request that reserved the key with this salt.
+
+        Nothing is written if the salt is another: then another request has taken the key over.
+        """
 
     @abstractmethod
     async def resume(self, company_id: str, record: IdempotencyRecord, *, salt: bytes) -> bool:
-        """Take over the key of a request that came to no answer: it gets this salt, and its age begins anew.
+        """Take over the key of a request that has died without an answer.
 
-        False, and nothing is written, where another has been quicker, or the answer is there after all.
+        The record gets this salt, and its age begins anew. The result is False, and nothing is written, where
+        another request has taken it over before, or the first one has been answered after all.
         """
 
     @abstractmethod
