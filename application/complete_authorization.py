@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from application.authorizations import AuthorizationResult, hash_state
+from application.authorization_results import AuthorizationResult
+from application.authorization_state import hash_state
 from application.confirm_attempt import abandon
 from application.single_flight import SingleFlight
 from domain.authorization import LOOKUP_DELAY, RELAY_DEADLINE, Attempt, Outcome

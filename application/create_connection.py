@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import field, frozen
 
-from application.authorizations import fill_state, oauth_of, parameters_for, with_state
+from application.authorization_rules import oauth_of, parameters_for
+from application.authorization_state import fill_state, with_state
 from application.idempotency import Idempotency, Reservation
 from application.new_connection import NewConnection
 from domain.authorization import AttemptMode
@@ -16,8 +17,8 @@ from domain.connection import PENDING, AuthKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from application.authorizations import StartAuthorization
     from application.ports import Ids, ProviderCatalogue, Store
+    from application.start_authorization import StartAuthorization
     from domain.authorization import Attempt
     from domain.connection import Connection, ConnectionStatus
     from domain.provider import OAuth

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from application.authorizations import AuthorizationStarted, oauth_of, parameters_for
+from application.authorization_results import AuthorizationStarted
+from application.authorization_rules import oauth_of, parameters_for
 from application.single_flight import SingleFlight
 from domain.connection import ACTIVE, AuthKind, Connection, Origin
 from domain.errors import ActiveConnectionExists, ConcurrentChange
@@ -14,8 +15,8 @@ from domain.errors import ActiveConnectionExists, ConcurrentChange
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from application.authorizations import StartAuthorization
     from application.ports import Ids, ProviderCatalogue, Store, Transaction
+    from application.start_authorization import StartAuthorization
     from domain.authorization import Attempt
     from domain.provider import OAuth, Provider
     from domain.redirect import RedirectUrl

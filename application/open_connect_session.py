@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.authorizations import may_authorize, oauth_of, parameters_for
+from application.authorization_rules import may_authorize, oauth_of, parameters_for
 
 if TYPE_CHECKING:
-    from application.authorizations import StartAuthorization
     from application.ports import ProviderCatalogue, Session, Store
+    from application.start_authorization import StartAuthorization
     from domain.redirect import RedirectUrl
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.authorizations import AuthorizationStarted, may_authorize, oauth_of, parameters_for
+from application.authorization_results import AuthorizationStarted
+from application.authorization_rules import may_authorize, oauth_of, parameters_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from application.authorizations import StartAuthorization
     from application.ports import ProviderCatalogue, Store
+    from application.start_authorization import StartAuthorization
     from domain.redirect import RedirectUrl
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from application.authorizations import kept_parameters
+from application.authorization_rules import kept_parameters
 from application.confirm_attempt import ready_to_authorize
 from application.import_credentials import api_key_of, may_be_under_way
 from application.owed import IMPORTING, removal

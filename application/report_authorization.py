@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
-from application.authorizations import AuthorizationResult
+from application.authorization_results import AuthorizationResult
 from application.single_flight import SingleFlight
 from domain.authorization import AttemptMode, safe_error
 from domain.connection import ACTIVE, PENDING

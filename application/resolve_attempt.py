@@ -11,9 +11,9 @@ from domain.authorization import GIVE_UP
 from domain.events import WORKER
 
 if TYPE_CHECKING:
-    from application.authorizations import StartAuthorization
     from application.confirm_attempt import ConfirmAttempt
     from application.ports import Store
+    from application.start_authorization import StartAuthorization
     from domain.authorization import Attempt
 
 

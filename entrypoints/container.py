@@ -22,7 +22,6 @@ from adapters.postgres.store import PostgresStore
 from adapters.postgres.survey import PostgresSurvey
 from adapters.system.ids import SystemIds
 from application.authenticate import Authenticate
-from application.authorizations import StartAuthorization
 from application.check_readiness import CheckReadiness
 from application.complete_authorization import CompleteAuthorization
 from application.confirm_attempt import ConfirmAttempt
@@ -56,6 +55,7 @@ from application.report_authorization import ReportAuthorization
 from application.resolve_attempt import ResolveAttempt
 from application.schedule_checks import ScheduleChecks
 from application.settle_import import SettleImport
+from application.start_authorization import StartAuthorization
 from application.sweep_grants import SweepGrants
 from application.try_provider import TryProvider
 from application.update_connection import UpdateConnection

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from application.authorizations import AuthorizationStarted
+    from application.authorization_results import AuthorizationStarted
     from application.create_connection import ConnectionCreated
     from application.ports import ConnectionDetails, ConnectionSummary, Session
     from application.verify_connection import Verification

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapters.memory.gateway import MemoryGateway, StoredGrant
-from application.authorizations import hash_state
+from application.authorization_state import hash_state
 from domain.connection import ACTIVE, ERROR, PENDING
 from domain.errors import AuthorizationNotFound, GatewayTimeout
 from tests.application.service import SETTINGS

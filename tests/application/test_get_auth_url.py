@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from application.authorizations import with_state
+from application.authorization_state import with_state
 from domain.authorization import OPEN_PER_COMPANY, OPEN_PER_CONNECTION, Attempt
 from domain.connection import ACTIVE, PENDING
 from domain.errors import (

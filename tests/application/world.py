@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.gateway import MemoryGateway
-from application.authorizations import hash_state
+from application.authorization_state import hash_state
 from application.ports import ConnectionFilter, ProviderAnswer
 from domain.connection import DISCONNECTED, ERROR, EXPIRED, Connection
 from domain.errors import RefreshRefused
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from adapters.memory.script import Gate
     from adapters.memory.store import MemoryStore
-    from application.authorizations import AuthorizationResult, AuthorizationStarted
+    from application.authorization_results import AuthorizationResult, AuthorizationStarted
     from application.create_connection import ConnectionCreated
     from application.ports import ProviderCatalogue, Session
     from application.verify_connection import Verification

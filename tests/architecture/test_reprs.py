@@ -11,7 +11,7 @@ from adapters.memory.api_keys import MemoryApiKeys
 from adapters.nango.answers import CredentialsData, SessionData
 from adapters.nango.client import Answer
 from application.authenticate import Authenticate, Caller
-from application.authorizations import AuthorizationStarted
+from application.authorization_results import AuthorizationStarted
 from application.create_connection import ConnectionCreated
 from application.idempotency import Reservation
 from application.ports import Flow, GrantDetails, IdempotencyRecord, Scope, Session

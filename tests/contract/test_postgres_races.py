@@ -14,7 +14,7 @@ from adapters.memory.gateway import MemoryGateway
 from adapters.memory.store import now_in_milliseconds
 from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.store import PostgresStore
-from application.authorizations import hash_state
+from application.authorization_state import hash_state
 from application.ports import Job, JobKind
 from application.remove_grants import RemoveGrants
 from tests.application.service import SETTINGS, Service

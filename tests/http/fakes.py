@@ -10,7 +10,7 @@ from attrs import define, field
 
 from adapters.http.use_cases import UseCases
 from application.authenticate import Caller
-from application.authorizations import AuthorizationResult, AuthorizationStarted
+from application.authorization_results import AuthorizationResult, AuthorizationStarted
 from application.create_connection import ConnectionCreated
 from application.ports import Page, Scope, Session
 from application.verify_connection import Verification

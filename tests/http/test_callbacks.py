@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from application.authorizations import AuthorizationResult
+from application.authorization_results import AuthorizationResult
 from domain.errors import AuthorizationNotFound, GatewayUnavailable
 from domain.redirect import RedirectUrl
 from tests.http.conftest import NANGO

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from application.authorizations import AuthorizationResult, AuthorizationStarted
+from application.authorization_results import AuthorizationResult, AuthorizationStarted
 from application.verify_connection import Verification
 from domain.connection import DISCONNECTED, ERROR, EXPIRED, PENDING
 from domain.errors import ActiveConnectionExists, ConnectionNotFound, RefreshRefused

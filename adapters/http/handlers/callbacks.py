@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from adapters.http.use_cases import UseCases
-    from application.authorizations import AuthorizationResult
+    from application.authorization_results import AuthorizationResult
 
 _SEE_OTHER = 303
 _TEMPORARY_REDIRECT = 307

@@ -1,16 +1,15 @@
-"""What the use cases around authorizing share: their results, and the start of an attempt."""
+"""The start of an attempt, whichever call asks for it; and its undoing."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from contextlib import asynccontextmanager
 from math import ceil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import attrs
-from attrs import field, frozen
+from attrs import frozen
 
+from application.authorization_state import hash_state, with_state
 from domain.authorization import (
     LIFETIME,
     LOOKUP_DELAY,
@@ -20,103 +19,17 @@ from domain.authorization import (
     AttemptMode,
     Outcome,
 )
-from domain.connection import ACTIVE, PENDING, AuthKind
-from domain.errors import (
-    ActiveConnectionExists,
-    ConcurrentChange,
-    GrantNotFound,
-    InvalidInput,
-    TooManyAttempts,
-)
-from domain.provider import OAuth, ParameterTarget, normalise_parameters
+from domain.connection import ACTIVE, PENDING
+from domain.errors import ActiveConnectionExists, ConcurrentChange, GrantNotFound, TooManyAttempts
+from domain.provider import ParameterTarget
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping
 
     from application.ports import AuthGateway, Flow, Ids, Session, Store, Transaction
     from domain.connection import Connection
-    from domain.provider import Parameter, Provider
+    from domain.provider import OAuth
     from domain.redirect import RedirectUrl
-
-
-@frozen(kw_only=True)
-class AuthorizationStarted:
-    """Where to send the user; `is_new` where the connection was made for this."""
-
-    connection_id: str
-    provider: str
-    url: str = field(repr=False)
-    is_new: bool
-
-
-@frozen(kw_only=True)
-class AuthorizationResult:
-    """How an authorization ended, or that it has not yet; where to send the user, if anywhere."""
-
-    connection_id: str
-    provider: str
-    outcome: Literal["succeeded", "failed", "pending"]
-    error: str | None = None
-    redirect_url: RedirectUrl | None = None
-
-
-def hash_state(state: str) -> bytes:
-    """Give what is kept of our own state."""
-    return hashlib.sha256(state.encode()).digest()
-
-
-def with_state(url: str, state: str) -> str:
-    """Put a state into a provider's authorization URL, everything else unchanged, byte for byte."""
-    return re.sub(r"(?<=[?&]state=)[^&#]*", state, url, count=1)
-
-
-def fill_state(url: str, state: str) -> str:
-    """Put a state where `with_state(url, "")` left none; a URL with another's state stays as it is."""
-    return re.sub(r"(?<=[?&]state=)(?=[&#]|$)", state, url, count=1)
-
-
-def oauth_of(provider: Provider) -> OAuth:
-    """Give how a provider is authorized.
-
-    Raises:
-        InvalidInput: the provider takes API keys only.
-
-    """
-    if provider.oauth is None:
-        raise InvalidInput(
-            ("provider", f"{provider.key} has no OAuth; create the connection with credentials")
-        )
-    return provider.oauth
-
-
-def may_authorize(connection: Connection) -> None:
-    """Insist that a user may be sent to authorize this connection now.
-
-    Raises:
-        InvalidInput: it was made with an API key, and takes another one instead.
-        ActiveConnectionExists: it is active; disconnect it first.
-
-    """
-    if connection.auth_kind is AuthKind.API_KEY:
-        raise InvalidInput(("credentials", "must be given, to reauthorize: this connection uses an API key"))
-    if connection.status is ACTIVE:
-        raise ActiveConnectionExists(connection.provider)
-
-
-def parameters_for(oauth: OAuth, given: Mapping[str, str], stored: Mapping[str, str]) -> Mapping[str, str]:
-    """Check what the caller gave, completed by what an earlier authorization was given.
-
-    Raises:
-        InvalidParameters: names each unknown, missing and ill-formed one.
-
-    """
-    return normalise_parameters(oauth.parameters, {**kept_parameters(oauth.parameters, stored), **given})
-
-
-def kept_parameters(parameters: Sequence[Parameter], stored: Mapping[str, str]) -> Mapping[str, str]:
-    """Give what an earlier authorization was given, as far as the provider still asks for it."""
-    known = {parameter.name for parameter in parameters}
-    return {name: value for name, value in stored.items() if name in known}
 
 
 @frozen
