@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _ROUNDS = 10
 """Rounds per interval: no connection waits longer than a tenth of it beyond its time."""
 
+_COMPANIES = 1000
+"""Companies that a round walks through: far more than the budget allows looks, and read in no time."""
+
+_TURN = "schedule checks"
+
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=60)
 
 
@@ -38,10 +43,12 @@ class ScheduleChecks:
             return 0
         # No round is so short that its share of the budget would be less than one look.
         every = max(min(self._interval / _ROUNDS, _LONGEST), _SHORTEST, _LONGEST / self._per_minute)
-        if not await self._store.take_turn("schedule checks", every=every):
+        if not await self._store.take_turn(_TURN, every=every):
             return 0
         budget = max(1, int(self._per_minute * (every / _LONGEST)))
-        stale = await self._store.stale(self._interval, limit=budget, per_company=max(1, budget // 3))
+        stale = await self._store.stale(
+            self._interval, turn=_TURN, companies=_COMPANIES, limit=budget, per_company=max(1, budget // 3)
+        )
         for connection in stale:
             async with self._store.begin() as tx:
                 # Spread over the round: connections made together shall not be looked at together for ever.

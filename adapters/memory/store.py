@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -72,6 +71,7 @@ class MemoryStore(Store):
     _state: State = field(factory=State, init=False)
     _flights: dict[str, _Boarded] = field(factory=dict, init=False)
     _turns: dict[str, datetime] = field(factory=dict, init=False)
+    _places: dict[str, str] = field(factory=dict, init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _deployment: str = field(default=Factory(lambda: str(uuid4())), init=False)
 
@@ -186,29 +186,31 @@ class MemoryStore(Store):
         ]
         return sorted(found, key=lambda connection: connection.id)[:limit]
 
-    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+    async def stale(
+        self, older_than: timedelta, *, turn: str, companies: int, limit: int, per_company: int
+    ) -> Sequence[Connection]:
         """See the port."""
         before = self._clock() - older_than
         owed = {job.connection_id for job in self._state.jobs.values() if job.kind is JobKind.RECHECK}
-        old = sorted(
-            (connection.last_synced_at, connection.company_id, connection.id)
-            for connection in self._state.connections.values()
-            if connection.visible
-            and connection.status is ACTIVE
-            and connection.id not in owed
-            and connection.last_synced_at is not None
-            and connection.last_synced_at < before
-        )
-        seen: Counter[str] = Counter()
-        places = []
-        for at, company_id, connection_id in old:
-            seen[company_id] += 1
-            places.append((seen[company_id], at, connection_id))
-        return [
-            self._state.connections[connection_id]
-            for place, _, connection_id in sorted(places)[:limit]
-            if place <= per_company
-        ]
+        active: dict[str, list[tuple[datetime, str]]] = {}
+        for connection in self._state.connections.values():
+            if connection.visible and connection.status is ACTIVE and connection.last_synced_at is not None:
+                old = active.setdefault(connection.company_id, [])
+                if connection.id not in owed and connection.last_synced_at < before:
+                    old.append((connection.last_synced_at, connection.id))
+        behind = self._places.get(turn, "")
+        walked = sorted(active, key=lambda company_id: (company_id <= behind, company_id))[:companies]
+        if not walked:
+            return []
+        # Who comes first, in the order of the walk; then by age.
+        picked = sorted(
+            (place, step if place == 0 else 0, at, connection_id)
+            for step, company_id in enumerate(walked)
+            for place, (at, connection_id) in enumerate(sorted(active[company_id])[:per_company])
+        )[:limit]
+        cut = len(picked) == limit and picked[-1][0] == 0
+        self._places[turn] = walked[picked[-1][1] if cut else -1]
+        return [self._state.connections[connection_id] for *_, connection_id in picked]
 
     async def take_turn(self, name: str, *, every: timedelta) -> bool:
         """See the port."""

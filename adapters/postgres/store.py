@@ -196,10 +196,12 @@ class PostgresStore(Store):
         async with session(self._pool) as work:
             return await watch.authorized(work, after, limit)
 
-    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+    async def stale(
+        self, older_than: timedelta, *, turn: str, companies: int, limit: int, per_company: int
+    ) -> Sequence[Connection]:
         """See the port."""
         async with session(self._pool) as work:
-            return await watch.stale(work, older_than, limit, per_company)
+            return await watch.stale(work, older_than, turn, companies, limit, per_company)
 
     async def take_turn(self, name: str, *, every: timedelta) -> bool:
         """See the port."""

@@ -25,30 +25,44 @@ WHERE nango_id IS NOT NULL AND {VISIBLE} AND id > $1 ORDER BY id LIMIT $2
 
 _LOOKED_AT = "status = 'active' AND deleted_at IS NULL"
 
-# From company to company, and in each from the oldest on, by connections_stale: the cost grows
-# with the companies and not with what they have. The clock is read once: a volatile function beside the
-# column would keep the index out.
-_STALE = f"""
-WITH RECURSIVE companies (company_id) AS (
-    (SELECT company_id FROM connections WHERE {_LOOKED_AT} ORDER BY company_id LIMIT 1)
+# From company to company by connections_stale: the cost grows with the steps, and not with what they have.
+_WALK = f"""
+WITH RECURSIVE walk (company_id, step) AS (
+    SELECT $1::text, 0
     UNION ALL
     SELECT (SELECT company_id FROM connections
-            WHERE {_LOOKED_AT} AND company_id > companies.company_id ORDER BY company_id LIMIT 1)
-    FROM companies WHERE companies.company_id IS NOT NULL),
-picked AS (
-    SELECT company_id, id, place, last_synced_at FROM companies CROSS JOIN LATERAL (
+            WHERE {_LOOKED_AT} AND company_id > walk.company_id
+            ORDER BY company_id, last_synced_at LIMIT 1), step + 1
+    FROM walk WHERE company_id IS NOT NULL AND step < $2)
+SELECT company_id FROM walk WHERE company_id IS NOT NULL AND step > 0 ORDER BY step
+"""  # noqa: S608 - constants
+
+# In each company from the oldest on, by connections_stale too. The clock is read once: a volatile function
+# beside the column would keep the index out. OFFSET 0 keeps the jobs from being read whole for each company.
+_STALE = f"""
+WITH picked AS (
+    SELECT company_id, id, place, step, last_synced_at
+    FROM unnest($2::text[]) WITH ORDINALITY AS walked (company_id, step) CROSS JOIN LATERAL (
         SELECT id, last_synced_at, row_number() OVER (ORDER BY last_synced_at) AS place
         FROM connections
-        WHERE {_LOOKED_AT} AND connections.company_id = companies.company_id
+        WHERE {_LOOKED_AT} AND connections.company_id = walked.company_id
             AND last_synced_at < (SELECT clock()) - $1::interval
             AND NOT EXISTS (
                 SELECT FROM jobs WHERE kind = 'recheck'
-                    AND (jobs.company_id, jobs.connection_id) = (connections.company_id, connections.id))
-        ORDER BY last_synced_at LIMIT $3) AS oldest
-    ORDER BY place, last_synced_at LIMIT $2)
+                    AND (jobs.company_id, jobs.connection_id) = (connections.company_id, connections.id)
+                OFFSET 0)
+        ORDER BY last_synced_at LIMIT $4) AS oldest
+    ORDER BY place, CASE WHEN place = 1 THEN step END, last_synced_at LIMIT $3)
 SELECT {CONNECTION_COLUMNS} FROM picked JOIN connections USING (company_id, id, last_synced_at)
-ORDER BY place, last_synced_at
+ORDER BY place, CASE WHEN place = 1 THEN step END, last_synced_at
 """  # noqa: S608 - constants
+
+_PLACE = "SELECT place FROM turns WHERE name = $1"
+
+_REMEMBER = """
+INSERT INTO turns (name, next_at, place) VALUES ($1, clock(), $2)
+ON CONFLICT (name) DO UPDATE SET place = excluded.place
+"""
 
 _TURN = """
 INSERT INTO turns (name, next_at) VALUES ($1, clock() + $2::interval)
@@ -72,11 +86,26 @@ async def authorized(session: Session, after: str | None, limit: int) -> Sequenc
 
 
 async def stale(
-    session: Session, older_than: timedelta, limit: int, per_company: int
+    session: Session, older_than: timedelta, turn: str, companies: int, limit: int, per_company: int
 ) -> Sequence[Connection]:
     """See the port."""
-    rows = await session.rows(_STALE, older_than, limit, per_company)
+    row = await session.row(_PLACE, turn)
+    walked = await _walk(session, (row and row["place"]) or "", companies)
+    if not walked:
+        return []
+    rows = await session.rows(_STALE, older_than, walked, limit, per_company)
+    # Where each is another company's, there may have been no room for the companies behind the last one.
+    cut = len({row["company_id"] for row in rows}) == limit
+    await session.run(_REMEMBER, turn, rows[-1]["company_id"] if cut else walked[-1])
     return [connection_of(row) for row in rows]
+
+
+async def _walk(session: Session, after: str, companies: int) -> list[str]:
+    """Name the next companies in their order, and after the last the first ones, each once."""
+    ahead = [row["company_id"] for row in await session.rows(_WALK, after, companies)]
+    if len(ahead) < companies:
+        ahead += [row["company_id"] for row in await session.rows(_WALK, "", companies - len(ahead))]
+    return list(dict.fromkeys(ahead))
 
 
 async def take_turn(session: Session, name: str, every: timedelta) -> bool:

@@ -196,12 +196,18 @@ class Store(Protocol):
         """Walk through the connections of all companies that have a grant, ordered by id."""
 
     @abstractmethod
-    async def stale(self, older_than: timedelta, *, limit: int, per_company: int) -> Sequence[Connection]:
+    async def stale(
+        self, older_than: timedelta, *, turn: str, companies: int, limit: int, per_company: int
+    ) -> Sequence[Connection]:
         """Give active connections that were last seen to work longer ago, the companies in turn.
 
         The oldest of each company comes first, then the second oldest of each, and so on: one that has very
         many leaves the others their turn. At most `per_company` of each company, and none that is to
         be looked at again anyway.
+
+        No more than so many companies are walked through, round and round: the place is kept with the turn,
+        behind the last company that was walked through, or the last to get its first where `limit` left
+        nothing for those behind it.
         """
 
     @abstractmethod

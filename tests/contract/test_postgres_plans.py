@@ -12,7 +12,7 @@ from adapters.postgres.connections import _FOR_AUTH_URL
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
 from adapters.postgres.store import _FIND, _SHOW, _SWEEP, _TAKE_JOBS, PostgresStore
-from adapters.postgres.watch import _STALE
+from adapters.postgres.watch import _STALE, _WALK
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
 from tests.contract.store.base import ACME
@@ -119,8 +119,11 @@ async def test_what_auth_url_addresses_is_found_however_many_the_company_has(ful
 async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(
     full: Pool, older_than: timedelta
 ) -> None:
-    nodes = await _plan(full, _STALE, older_than, 60, 10)
+    walked = [row["company_id"] for row in await full.fetch(_WALK, "", 1000)]
 
+    nodes = await _plan(full, _STALE, older_than, walked, 60, 10)
+
+    assert len(walked) == 51
     assert {node["Index Name"] for node in nodes if node.get("Relation Name") == "connections"} == {
         "connections_stale",
         "connections_pkey",
@@ -130,8 +133,27 @@ async def test_what_is_due_for_a_look_is_read_off_an_index_for_each_company(
     assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) <= (51 + 1) * (10 + 1)
 
 
+async def test_a_walk_steps_from_company_to_company_and_no_further_than_it_should(full: Pool) -> None:
+    nodes = await _plan(full, _WALK, "company-3", 7)
+
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"connections_stale"}
+    assert nodes[0]["Actual Rows"] == 7
+    assert max(node["Actual Rows"] * node["Actual Loops"] for node in nodes) <= 7 + 1
+
+
+async def test_owed_looks_are_found_by_key(full: Pool) -> None:
+    await full.execute("UPDATE jobs SET kind = 'recheck'")
+
+    nodes = await _plan(full, _STALE, MINUTE, ["acme", "company-1"], 60, 10)
+
+    assert {node["Node Type"] for node in nodes if node.get("Relation Name") == "jobs"} <= {
+        "Index Scan",
+        "Index Only Scan",
+    }
+
+
 async def test_a_company_with_very_many_leaves_every_other_its_turn(full: Pool) -> None:
-    found = await PostgresStore(full).stale(MINUTE, limit=51, per_company=17)
+    found = await PostgresStore(full).stale(MINUTE, turn="checks", companies=1000, limit=51, per_company=17)
 
     assert len({connection.company_id for connection in found}) == 51
 

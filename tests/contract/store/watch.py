@@ -48,6 +48,14 @@ async def due(store: Store) -> Sequence[Job]:
     return await store.take_due_jobs(limit=10, lease=MINUTE)
 
 
+async def stale(
+    store: Store, older_than: timedelta, *, limit: int = 10, per_company: int = 10, companies: int = 10
+) -> Sequence[Connection]:
+    return await store.stale(
+        older_than, turn="checks", companies=companies, limit=limit, per_company=per_company
+    )
+
+
 class GrantRules(StoreRules):
     async def test_the_connections_of_grants_are_found_across_companies(self, store: Store) -> None:
         mine, theirs = await authorized(store), await authorized(store, company_id=RIVAL)
@@ -126,7 +134,7 @@ class StaleRules(StoreRules):
         second = await authorized(store, company_id=RIVAL)
         await age(HOUR)
 
-        found = await store.stale(HOUR - MINUTE, limit=10, per_company=10)
+        found = await stale(store, HOUR - MINUTE, limit=10)
 
         assert [each.id for each in found] == [first.id, second.id]
 
@@ -135,20 +143,20 @@ class StaleRules(StoreRules):
         await age(HOUR)
         await stepped(store, await store.find(ACME, seen.id), "find_healthy")
 
-        assert not await store.stale(MINUTE, limit=10, per_company=10)
+        assert not await stale(store, MINUTE, limit=10)
 
     @pytest.mark.parametrize("verb", ["find_unhealthy", "expire", "disconnect"])
     async def test_only_active_ones_are_looked_at(self, store: Store, age: Age, verb: str) -> None:
         await stepped(store, await authorized(store), verb, reason="trouble")
         await age(HOUR)
 
-        assert not await store.stale(MINUTE, limit=10, per_company=10)
+        assert not await stale(store, MINUTE, limit=10)
 
     async def test_a_deleted_one_is_not_looked_at(self, store: Store, age: Age) -> None:
         await stepped(store, await authorized(store), "delete")
         await age(HOUR)
 
-        assert not await store.stale(MINUTE, limit=10, per_company=10)
+        assert not await stale(store, MINUTE, limit=10)
 
     async def test_what_is_to_be_looked_at_anyway_is_left_out(self, store: Store, age: Age) -> None:
         owed, other = await authorized(store), await authorized(store)
@@ -156,7 +164,7 @@ class StaleRules(StoreRules):
         await owe(store, owed, HOUR)
         await owe(store, other, HOUR, JobKind.IDENTIFY)
 
-        found = await store.stale(MINUTE, limit=10, per_company=10)
+        found = await stale(store, MINUTE, limit=10)
 
         assert [each.id for each in found] == [other.id]
 
@@ -168,7 +176,7 @@ class StaleRules(StoreRules):
         theirs = await authorized(store, company_id=RIVAL)
         await age(HOUR)
 
-        found = await store.stale(MINUTE, limit=10, per_company=2)
+        found = await stale(store, MINUTE, limit=10, per_company=2)
 
         assert {each.id for each in found} <= {each.id for each in [*mine, theirs]}
         assert sorted(each.company_id for each in found) == [ACME, ACME, RIVAL]
@@ -181,7 +189,7 @@ class StaleRules(StoreRules):
         theirs = await authorized(store, company_id=RIVAL)
         await age(HOUR)
 
-        found = await store.stale(MINUTE, limit=3, per_company=3)
+        found = await stale(store, MINUTE, limit=3, per_company=3)
 
         assert [each.id for each in found] == [mine[0].id, theirs.id, mine[1].id]
 
@@ -190,7 +198,70 @@ class StaleRules(StoreRules):
             await authorized(store, company_id=company)
         await age(HOUR)
 
-        assert len(await store.stale(MINUTE, limit=3, per_company=2)) == 3
+        assert len(await stale(store, MINUTE, limit=3, per_company=2)) == 3
+
+    async def test_a_round_walks_through_so_many_companies_and_the_next_goes_on_behind_them(
+        self, store: Store, age: Age
+    ) -> None:
+        for number in range(5):
+            await authorized(store, company_id=f"company {number}")
+        await age(HOUR)
+
+        rounds = [await stale(store, MINUTE, companies=2) for _ in range(3)]
+
+        assert [[each.company_id[-1] for each in found] for found in rounds] == [
+            ["0", "1"],
+            ["2", "3"],
+            ["4", "0"],
+        ]
+
+    async def test_companies_with_nothing_to_look_at_are_walked_through_too(
+        self, store: Store, age: Age
+    ) -> None:
+        old = await authorized(store, company_id="company 9")
+        await age(HOUR)
+        for number in range(4):
+            await authorized(store, company_id=f"company {number}")
+
+        found = [await stale(store, MINUTE, companies=2) for _ in range(3)]
+
+        assert [[each.id for each in some] for some in found] == [[], [], [old.id]]
+
+    async def test_where_there_is_not_one_look_for_each_company_the_others_come_next(
+        self, store: Store, age: Age
+    ) -> None:
+        for number in range(5):
+            await authorized(store, company_id=f"company {number}")
+        await age(HOUR)
+
+        found = [each for _ in range(5) for each in await stale(store, MINUTE, limit=2)]
+
+        assert [each.company_id[-1] for each in found] == list("0123401234")
+
+    async def test_the_place_is_kept_for_each_turn(self, store: Store, age: Age) -> None:
+        for number in range(2):
+            await authorized(store, company_id=f"company {number}")
+        await age(HOUR)
+        await stale(store, MINUTE, limit=1)
+
+        found = await store.stale(MINUTE, turn="another", companies=10, limit=1, per_company=1)
+
+        assert [each.company_id for each in found] == ["company 0"]
+
+    async def test_a_walk_takes_nobody_s_turn(self, store: Store, age: Age) -> None:
+        await authorized(store)
+        await age(HOUR)
+        await stale(store, MINUTE)
+
+        assert await store.take_turn("checks", every=MINUTE)
+
+    async def test_a_walk_keeps_the_turn_as_it_was_taken(self, store: Store, age: Age) -> None:
+        await authorized(store)
+        await age(HOUR)
+        await store.take_turn("checks", every=MINUTE)
+        await stale(store, MINUTE)
+
+        assert not await store.take_turn("checks", every=MINUTE)
 
 
 class TurnRules(StoreRules):
