@@ -344,8 +344,10 @@ class MemoryTransaction(Transaction):
 
 def forget_old(state: State, now: datetime) -> None:
     """Drop closed attempts and idempotency records past their keep."""
+    needed = {job.connection_id for job in state.jobs.values() if job.kind is JobKind.REMOVE}
     for attempt in list(state.attempts.values()):
-        if attempt.closed_at is not None and attempt.closed_at + KEPT <= now:
+        over = attempt.closed_at is not None and attempt.closed_at + KEPT <= now
+        if over and attempt.connection_id not in needed:
             del state.attempts[attempt.id]
     for key, (_, created_at) in list(state.records.items()):
         if created_at + RECORDS_KEPT <= now:

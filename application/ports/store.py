@@ -245,7 +245,10 @@ class Store(Protocol):
 
     @abstractmethod
     async def forget_old(self) -> None:
-        """Forget what is past its keep: closed attempts, idempotency records, landed flights (24 hours)."""
+        """Forget what is past its keep: closed attempts, idempotency records, landed flights (24 hours).
+
+        The attempts of a connection with a removal that is still owed are kept for it: they are its proof.
+        """
 
     @abstractmethod
     async def deployment(self) -> str:

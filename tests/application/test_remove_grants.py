@@ -316,3 +316,17 @@ async def test_a_session_finished_twice_leaves_one_grant_after_its_hour(world: W
     assert [
         grant.nango_id for grant in await world.gateway.find_grants({"connection": created.connection_id})
     ] == [kept]
+
+
+async def test_what_a_session_left_is_removed_even_after_nango_was_away_for_days(world: World) -> None:
+    created = await world.create()
+    session = await world.open_session(created.connection_id)
+    await world.finish_session(session)
+    await world.report(created.connection_id)
+    await world.finish_session(session)
+    world.gateway.fail_with(GatewayUnavailable(), times=None)
+    await world.later(days=3)
+    await world.store.forget_old()
+    world.gateway.heal()
+    await world.work_for(minutes=1)
+    assert world.grants() == {(await world.connection(created.connection_id)).nango_id}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from application.ports import Job, JobKind
 from domain.authorization import KEPT, LIFETIME, AttemptMode, Outcome
 from domain.errors import ConnectionNotFound
 from domain.redirect import RedirectUrl
@@ -16,6 +17,7 @@ from tests.contract.store.base import ACME, RIVAL, StoreRules, an_attempt, born,
 if TYPE_CHECKING:
     from application.ports import Store
     from domain.authorization import Attempt
+    from domain.connection import Connection
     from tests.contract.store.base import Age
 
 MINUTE = timedelta(minutes=1)
@@ -34,6 +36,19 @@ async def _claim(store: Store, attempt: Attempt) -> Attempt | None:
 async def _close(store: Store, attempt: Attempt, outcome: Outcome, error: str | None = None) -> bool:
     async with store.begin() as tx:
         return await tx.attempts.close(attempt.id, outcome, error, at=tx.now)
+
+
+async def _owe(store: Store, connection: Connection, kind: JobKind, name: str = "owed") -> None:
+    async with store.begin() as tx:
+        await tx.jobs.add(
+            Job(
+                id=name,
+                kind=kind,
+                company_id=connection.company_id,
+                connection_id=connection.id,
+                due_at=tx.now,
+            )
+        )
 
 
 class AttemptRules(StoreRules):
@@ -302,3 +317,33 @@ class AttemptRules(StoreRules):
         await store.forget_old()
 
         assert await _get(store, closed) is not None
+
+    async def test_a_closed_attempt_is_kept_while_a_removal_needs_its_proof(
+        self, store: Store, age: Age
+    ) -> None:
+        connection = await born(store)
+        closed = await tried(store, connection)
+        await _close(store, closed, Outcome.FAILED)
+        await _owe(store, connection, JobKind.REMOVE)
+        await age(2 * KEPT)
+        await store.forget_old()
+        kept = await _get(store, closed)
+        async with store.begin() as tx:
+            await tx.jobs.finish("owed")
+        await store.forget_old()
+
+        assert kept is not None
+        assert await _get(store, closed) is None
+
+    async def test_other_work_and_other_connections_keep_no_closed_attempt(
+        self, store: Store, age: Age
+    ) -> None:
+        connection, other = await born(store), await born(store)
+        closed = await tried(store, connection)
+        await _close(store, closed, Outcome.FAILED)
+        await _owe(store, connection, JobKind.RECHECK)
+        await _owe(store, other, JobKind.REMOVE, "another")
+        await age(2 * KEPT)
+        await store.forget_old()
+
+        assert await _get(store, closed) is None
