@@ -233,7 +233,7 @@ class StoreUnavailable(Unavailable):
 
 
 class StoreRefused(StoreUnavailable):
-    """The database answers and does not serve us: an operator has to migrate it, or to let our role in."""
+    """The database answers, but not us: an operator has to migrate it, let our role in, or give it room."""
 
     code = "store_refused"
 

@@ -45,11 +45,16 @@ _NOT_MIGRATED = (
 _NOT_LET_IN = (
     "Check the user, password and database in CONNECTIONS_DATABASE_URL, pg_hba.conf, and the role's grants."
 )
+_IN_NEED = (
+    "The database's host lacks disk, memory or locks, or its disk fails: see its log, and mend it there."
+)
 _REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("42P01", "42P10", "42703", "42883", "3F000"), _NOT_MIGRATED),
     **dict.fromkeys(("28000", "28P01", "3D000", "42501"), _NOT_LET_IN),
 }
 """It answers, but not us: what an operator is to do."""
+_NEEDS: Final = ("53", "58")
+"""SQLSTATE's classes of insufficient resources and of system errors (docs/adr/0008-a-database-in-need.md)."""
 
 
 class StoreFault(Exception):
@@ -96,6 +101,8 @@ def _by_sqlstate(error: asyncpg.PostgresError) -> Exception:
         answer = StoreUnavailable(why=_why(error))
     elif state in _REFUSED:
         answer = StoreRefused(why=f"{_why(error)}. {_REFUSED[state]}")
+    elif state.startswith(_NEEDS):
+        answer = StoreRefused(why=f"{_why(error)}. {_IN_NEED}")
     elif state == _FOREIGN_KEY and (constraint or "").endswith("_connection"):
         answer = ConnectionNotFound()
     else:

@@ -116,6 +116,27 @@ def test_a_database_that_does_not_serve_us_is_an_operators_and_condemns_no_conne
     assert not is_outage(error)
 
 
+@pytest.mark.parametrize("sqlstate", ["53000", "53100", "53200", "53400", "58000", "58030", "58P01"])
+def test_a_database_in_need_is_an_operators_and_condemns_no_connection(sqlstate: str) -> None:
+    error = _server_error(sqlstate)
+
+    refused = translate(error)
+
+    assert isinstance(refused, StoreRefused)
+    assert (refused.why or "").startswith(f"{sqlstate}: message. The database's host")
+    assert not is_outage(error)
+
+
+async def test_a_server_that_may_hold_no_more_locks_is_in_need(postgres_pool: Pool) -> None:
+    many = "DO $$ BEGIN FOR n IN 1..1000000 LOOP PERFORM pg_advisory_xact_lock(n); END LOOP; END $$"
+
+    with pytest.raises(StoreRefused, match="temporarily") as refused:
+        async with session(postgres_pool) as work:
+            await work.run(many)
+
+    assert (refused.value.why or "").startswith("53200: out of shared memory. ")
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [
