@@ -9,14 +9,12 @@ holds up every feed; ours end by `idle_in_transaction_session_timeout`, and `sur
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import TYPE_CHECKING
 
+from adapters.postgres.cursors import cursor_of, not_ours, read_cursor
 from adapters.postgres.rows import EVENT_COLUMNS, event_of
 from application.ports import Page
-from domain.errors import ConnectionNotFound, InvalidInput
+from domain.errors import ConnectionNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +48,8 @@ ORDER BY txid, seq LIMIT $2
 
 _IS_EVENT = "SELECT true FROM events WHERE company_id = $1 AND connection_id = $2 AND version = $3"
 
-_NAME = re.compile(r"([1-9][0-9]{0,8})\.([A-Za-z0-9_-]{1,64})")
-_MAX_CURSOR = 120
+_DIGITS = range(1, 10)
+"""Of a version."""
 
 
 async def connection_events(
@@ -66,9 +64,9 @@ async def connection_events(
     """
     after = 0
     if cursor is not None:
-        after, of = _read(cursor)
+        after, of = read_cursor(cursor, _DIGITS)
         if of != connection_id:
-            raise _not_ours()
+            raise not_ours()
     rows = await session.rows(_OF_CONNECTION, company_id, connection_id, after, limit + 1)
     if not rows and await session.row(_EXISTS, company_id, connection_id) is None:
         raise ConnectionNotFound
@@ -85,34 +83,15 @@ async def company_events(session: Session, company_id: str, *, limit: int, curso
     if cursor is None:
         rows = await session.rows(_OF_COMPANY_FROM_THE_START, company_id, limit + 1)
         return _page(rows, limit)
-    version, connection_id = _read(cursor)
+    version, connection_id = read_cursor(cursor, _DIGITS)
     rows = await session.rows(_OF_COMPANY, company_id, connection_id, version, limit + 1)
     if not rows and await session.row(_IS_EVENT, company_id, connection_id, version) is None:
-        raise _not_ours()
+        raise not_ours()
     return _page(rows, limit)
 
 
 def _page(rows: Sequence[asyncpg.Record], limit: int) -> Page[Event]:
     # One more than wanted tells whether there is more.
     items = [event_of(row) for row in rows[:limit]]
-    cursor = _encode(f"{items[-1].version}.{items[-1].connection_id}") if items else None
+    cursor = cursor_of(items[-1].version, items[-1].connection_id) if items else None
     return Page(items=items, has_more=len(rows) > limit, next_cursor=cursor)
-
-
-def _read(cursor: str) -> tuple[int, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    match = _NAME.fullmatch(text)
-    if match is None or len(cursor) > _MAX_CURSOR or _encode(text) != cursor:
-        raise _not_ours()
-    return int(match[1]), match[2]
-
-
-def _encode(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-def _not_ours() -> InvalidInput:
-    return InvalidInput(("cursor", "must be a nextCursor of this list"))

@@ -5,15 +5,13 @@ Each filter has an index that ends in (created_at, id); `name` has none and is l
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from adapters.postgres.cursors import cursor_of, read_cursor
 from adapters.postgres.rows import SUMMARY_COLUMNS, VISIBLE, summary_of
 from application.ports import Page
-from domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Session
@@ -21,10 +19,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-# Milliseconds since 1970 have ten digits and more, the versions in a history's cursors nine at most: neither
-# list takes the other's cursor for a place of its own.
-_POSITION = re.compile(r"([1-9][0-9]{9,13})\.([A-Za-z0-9_-]{1,64})")
-_MAX_CURSOR = 120
+_DIGITS = range(10, 15)
+"""Of the milliseconds since 1970."""
 
 
 async def list_connections(
@@ -78,20 +74,9 @@ def _literally(text: str) -> str:
 
 
 def _cursor_after(connection: ConnectionSummary) -> str:
-    milliseconds = (connection.created_at - _EPOCH) // _MILLISECOND
-    return _encode(f"{milliseconds}.{connection.id}")
+    return cursor_of((connection.created_at - _EPOCH) // _MILLISECOND, connection.id)
 
 
 def _position(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    match = _POSITION.fullmatch(text)
-    if match is None or len(cursor) > _MAX_CURSOR or _encode(text) != cursor:
-        raise InvalidInput(("cursor", "must be a nextCursor of this list"))
-    return _EPOCH + int(match[1]) * _MILLISECOND, match[2]
-
-
-def _encode(position: str) -> str:
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+    milliseconds, connection_id = read_cursor(cursor, _DIGITS)
+    return _EPOCH + milliseconds * _MILLISECOND, connection_id

@@ -11,7 +11,8 @@ from attrs import Factory, define, field, frozen
 from adapters.postgres import feed, flights, watch
 from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.connections import PostgresConnections
-from adapters.postgres.jobs import PostgresIdempotencyRecords, PostgresJobs
+from adapters.postgres.idempotency import PostgresIdempotencyRecords
+from adapters.postgres.jobs import PostgresJobs
 from adapters.postgres.listing import list_connections
 from adapters.postgres.loader import Loader
 from adapters.postgres.migrate import shipped
