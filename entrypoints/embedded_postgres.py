@@ -48,7 +48,7 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
         TimeoutError: a PostgreSQL runs in the directory and does not answer.
 
     """
-    data_dir = data_dir.expanduser().resolve()
+    data_dir = data_dir.resolve()
     if unfit := _UNFIT.search(str(data_dir)):
         raise ValueError(
             f"PostgreSQL cannot be started in a folder with {unfit[0]!r} in its path: {data_dir}"

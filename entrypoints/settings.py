@@ -198,8 +198,16 @@ def _origins(value: str) -> frozenset[str]:
     return frozenset(origins)
 
 
+def _path(value: str) -> Path:
+    """Read a path; a `~` is a home that no shell has looked up, where it comes in quotes or from a file."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("names a home that nobody here has") from None
+
+
 def _folder(value: str) -> Path:
-    path = Path(value)
+    path = _path(value)
     try:
         if path.is_dir():
             return path
@@ -215,7 +223,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "database_url": _database_url,
     "database_pool": _number(1, 200),
     "database_pgbouncer": _truth,
-    "data_dir": Path,
+    "data_dir": _path,
     "nango_url": _http_url,
     "nango_public_url": _http_url,
     "nango_secret_key": _secret,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from entrypoints.settings import SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -79,6 +84,23 @@ def test_a_folder_that_cannot_be_looked_at_is_refused_in_one_line() -> None:
         SettingsError, match="CONNECTIONS_PROVIDERS_DIR must be a folder that we may read: File"
     ):
         read_settings({"CONNECTIONS_PROVIDERS_DIR": "x" * 5000})
+
+
+@pytest.mark.parametrize(("setting", "path"), [("data_dir", "~/data"), ("providers_dir", "~")])
+def test_a_home_is_found_where_no_shell_has_looked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, path: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    settings = read_settings({f"CONNECTIONS_{setting.upper()}": path})
+
+    assert getattr(settings, setting) == tmp_path / path.removeprefix("~").removeprefix("/")
+
+
+@pytest.mark.parametrize("setting", ["DATA_DIR", "PROVIDERS_DIR"])
+def test_a_home_that_nobody_has_is_refused_in_one_line(setting: str) -> None:
+    with pytest.raises(SettingsError, match=f"^CONNECTIONS_{setting} names a home that nobody here has$"):
+        read_settings({f"CONNECTIONS_{setting}": "~nobody-of-this-name/data"})
 
 
 def test_an_unknown_setting_is_named() -> None:
