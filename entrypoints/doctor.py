@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from adapters.postgres.inspect import NoDatabase, inspect
+from adapters.postgres.pool import SERVER_TIMEOUTS
 from application.findings import broken, doubtful, good
 from entrypoints.service import composed
 
@@ -33,7 +34,8 @@ async def examine(settings: Settings) -> Sequence[Finding]:
         )
         findings.append(broken("database", str(problem), advice))
     else:
-        findings += [_database(facts), _migrations(facts), _clock(facts), *_worker(facts, settings)]
+        findings += [_database(facts), _migrations(facts), *_timeouts(facts, settings), _clock(facts)]
+        findings += _worker(facts, settings)
     async with composed(settings) as container:
         findings += await container.diagnose()()
     return [*findings, _webhooks(settings)]
@@ -60,6 +62,21 @@ def _migrations(facts: DatabaseFacts) -> Finding:
         advice = "Fine while a new release is rolled out; afterwards, update this one."
         return doubtful("migrations", f"{state}: a newer release has migrated it.", advice)
     return good("migrations", f"{state}.")
+
+
+def _timeouts(facts: DatabaseFacts, settings: Settings) -> Sequence[Finding]:
+    """Say whether the server gives up by itself: behind pgbouncer we cannot ask it to."""
+    if not settings.database_pgbouncer:
+        return []
+    if not facts.unlimited:
+        return [good("timeouts", "The role has timeouts of its own.")]
+    *most, last = facts.unlimited
+    names = f"{', '.join(most)} and {last}" if most else last
+    message = (
+        f"Behind pgbouncer the role has no {names}: what we give up on goes on in the server, with its locks."
+    )
+    advice = " ".join(f"ALTER ROLE … SET {name} = '{SERVER_TIMEOUTS[name]}';" for name in facts.unlimited)
+    return [doubtful("timeouts", message, f"{advice} Then have pgbouncer connect anew (RECONNECT).")]
 
 
 def _clock(facts: DatabaseFacts) -> Finding:

@@ -11,8 +11,10 @@ from attrs import frozen
 from adapters.postgres.errors import DRIVER_ERRORS
 from adapters.postgres.hosts import connect
 from adapters.postgres.migrate import current, shipped
+from adapters.postgres.pool import SERVER_TIMEOUTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import timedelta
 
 DEADLINE = 5.0
@@ -20,7 +22,8 @@ DEADLINE = 5.0
 _LOOK = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS called,
     pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS read_only,
-    clock_timestamp() AS now
+    clock_timestamp() AS now,
+    ARRAY(SELECT name FROM unnest($1::text[]) AS name WHERE current_setting(name) = '0') AS unlimited
 """
 
 
@@ -44,6 +47,7 @@ class DatabaseFacts:
             took.
         overdue: how long ago the worker should have begun its next round. Below zero, that round is still to
             come; None says that no worker has ever run, or that the schema is not this release's.
+        unlimited: the timeouts that a session of our role does not have unless it asks for them.
 
     """
 
@@ -54,6 +58,7 @@ class DatabaseFacts:
     read_only: bool
     ahead: timedelta
     overdue: timedelta | None
+    unlimited: Sequence[str]
 
 
 async def inspect(url: str) -> DatabaseFacts:
@@ -67,7 +72,7 @@ async def inspect(url: str) -> DatabaseFacts:
         connection = await connect(url, timeout=DEADLINE, command_timeout=DEADLINE, statement_cache_size=0)
         try:
             before = datetime.now(UTC)
-            row = await connection.fetchrow(_LOOK)
+            row = await connection.fetchrow(_LOOK, list(SERVER_TIMEOUTS))
             after = datetime.now(UTC)
             revision, known = await current(connection), len(shipped())
             overdue = await connection.fetchval(_OVERDUE) if revision >= known else None
@@ -84,6 +89,7 @@ async def inspect(url: str) -> DatabaseFacts:
         read_only=row["read_only"],
         ahead=before + (after - before) / 2 - row["now"],
         overdue=overdue,
+        unlimited=row["unlimited"],
     )
 
 

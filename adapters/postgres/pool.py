@@ -28,8 +28,7 @@ TRIES = 3
 """How often a statement of its own is run that PostgreSQL undoes (docs/adr/0007-who-gives-way.md)."""
 PAUSE = 0.05
 """Seconds before the next try, at most."""
-SERVER_SETTINGS = {
-    "application_name": "connections",
+SERVER_TIMEOUTS = {
     "statement_timeout": "2500ms",
     "lock_timeout": "2000ms",
     "idle_in_transaction_session_timeout": "5000ms",
@@ -130,7 +129,7 @@ async def open_pool(url: str, *, max_size: int = 10, through_pgbouncer: bool = F
         timeout=ACQUIRE_TIMEOUT,
         command_timeout=COMMAND_TIMEOUT,
         statement_cache_size=0 if through_pgbouncer else 200,
-        server_settings=None if through_pgbouncer else SERVER_SETTINGS,
+        server_settings=None if through_pgbouncer else {"application_name": "connections", **SERVER_TIMEOUTS},
     )
 
 

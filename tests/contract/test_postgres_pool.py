@@ -97,7 +97,7 @@ async def test_connections_of_all_companies_are_counted(postgres_pool: Pool) -> 
 async def test_a_table_that_takes_too_long_to_count_is_not_a_database_that_is_away(
     database_url: str, postgres_pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(pool_module.SERVER_SETTINGS, "lock_timeout", "20ms")
+    monkeypatch.setitem(pool_module.SERVER_TIMEOUTS, "lock_timeout", "20ms")
     hurried = await open_pool(database_url)
     try:
         async with postgres_pool.acquire() as other, other.transaction():

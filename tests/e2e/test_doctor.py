@@ -7,12 +7,14 @@ import re
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import asyncpg
 import attrs
 import pytest
 from yarl import URL
 
+from adapters.postgres.pool import SERVER_TIMEOUTS
 from adapters.sandbox import SANDBOX, create_sandbox
 from application.findings import Severity
 from domain.api_key import make_key
@@ -68,6 +70,12 @@ async def deployment(sandbox: Sandbox, database_url: str) -> Settings:
 
 async def wrong_with(settings: Settings) -> list[Finding]:
     return [finding for finding in await examine(settings) if finding.status is not Severity.OK]
+
+
+async def on_each_session(url: str, **settings: str) -> None:
+    database = urlsplit(url).path.removeprefix("/")
+    for setting, value in settings.items():
+        await sql(url, f"ALTER DATABASE {database} SET {setting} = '{value}'")
 
 
 async def connect(settings: Settings, browser: Browser) -> None:
@@ -144,6 +152,43 @@ async def test_what_the_database_says_is_passed_on(deployment: Settings) -> None
     elsewhere = attrs.evolve(deployment, database_url=named(deployment.database_url or "", "nowhere"))
     [finding, _] = await wrong_with(elsewhere)
     assert finding.message == 'It says: database "nowhere" does not exist.'
+
+
+async def test_behind_pgbouncer_a_role_without_timeouts_is_a_warning(deployment: Settings) -> None:
+    bounced = attrs.evolve(deployment, database_pgbouncer=True)
+
+    (finding,) = await wrong_with(bounced)
+
+    assert (finding.check, finding.status) == ("timeouts", Severity.WARNING)
+    assert "statement_timeout, lock_timeout and idle_in_transaction_session_timeout" in finding.message
+
+
+async def test_behind_pgbouncer_only_the_timeouts_that_are_missing_are_named(
+    deployment: Settings, own_database_url: str
+) -> None:
+    await on_each_session(own_database_url, statement_timeout="2500ms", lock_timeout="2000ms")
+
+    (finding,) = [
+        finding
+        for finding in await examine(
+            attrs.evolve(deployment, database_url=own_database_url, database_pgbouncer=True)
+        )
+        if finding.check == "timeouts"
+    ]
+
+    assert finding.status is Severity.WARNING
+    assert "idle_in_transaction_session_timeout" in finding.message
+    assert "statement_timeout" not in finding.message
+
+
+async def test_behind_pgbouncer_a_role_with_all_timeouts_is_fine(
+    deployment: Settings, own_database_url: str
+) -> None:
+    await on_each_session(own_database_url, **SERVER_TIMEOUTS)
+
+    findings = await examine(attrs.evolve(deployment, database_url=own_database_url, database_pgbouncer=True))
+
+    assert [finding.status for finding in findings if finding.check == "timeouts"] == [Severity.OK]
 
 
 async def test_pending_migrations_are_an_error(deployment: Settings, empty_database_url: str) -> None:

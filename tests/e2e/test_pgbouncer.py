@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,13 @@ async def test_an_account_is_connected_kept_alive_and_removed(
     assert (await bounced_company.delete(f"/connections/{connection_id}")).status == 200
     assert (await elsewhere.get(f"/connections/{connection_id}")).status == 404
     assert (await elsewhere.get("/events")).data[-1]["type"] == "deleted"
+
+
+def test_the_doctor_misses_the_timeouts_that_nobody_gave_the_role(bounced_world: BouncedWorld) -> None:
+    told = json.loads(run("doctor", "--json", **bounced_world.settings()).stdout)
+
+    (timeouts,) = [finding for finding in told if finding["check"] == "timeouts"]
+    assert timeouts["status"] == "warning"
 
 
 async def test_a_flow_that_one_server_began_is_completed_by_the_other(
