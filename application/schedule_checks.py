@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.owed import owe_a_look
+from application.ports import HEARTBEAT
 
 if TYPE_CHECKING:
     from application.ports import Ids, Store
@@ -18,8 +19,6 @@ _ROUNDS = 10
 
 _COMPANIES = 1000
 """Companies that a round walks through: far more than the budget allows looks, and read in no time."""
-
-_TURN = "schedule checks"
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=60)
 
@@ -39,15 +38,19 @@ class ScheduleChecks:
 
     async def __call__(self) -> int:
         """Do a round, if it is time for one; give how many looks were scheduled."""
-        if not self._interval:
-            return 0
         # No round is so short that its share of the budget would be less than one look.
         every = max(min(self._interval / _ROUNDS, _LONGEST), _SHORTEST, _LONGEST / self._per_minute)
-        if not await self._store.take_turn(_TURN, every=every):
+        # The turn is taken where there is nothing to schedule, too: it shows that somebody works.
+        turn = await self._store.take_turn(HEARTBEAT, every=every if self._interval else _LONGEST)
+        if not turn or not self._interval:
             return 0
         budget = max(1, int(self._per_minute * (every / _LONGEST)))
         stale = await self._store.stale(
-            self._interval, turn=_TURN, companies=_COMPANIES, limit=budget, per_company=max(1, budget // 3)
+            self._interval,
+            turn=HEARTBEAT,
+            companies=_COMPANIES,
+            limit=budget,
+            per_company=max(1, budget // 3),
         )
         for connection in stale:
             async with self._store.begin() as tx:

@@ -35,7 +35,7 @@ async def examine(settings: Settings) -> Sequence[Finding]:
         findings.append(broken("database", str(problem), advice))
     else:
         findings += [_database(facts), _migrations(facts), *_timeouts(facts, settings), _clock(facts)]
-        findings += _worker(facts, settings)
+        findings += _worker(facts)
     async with composed(settings) as container:
         findings += await container.diagnose()()
     return [*findings, _webhooks(settings)]
@@ -91,15 +91,13 @@ def _clock(facts: DatabaseFacts) -> Finding:
     return doubtful("clock", message, advice)
 
 
-def _worker(facts: DatabaseFacts, settings: Settings) -> Sequence[Finding]:
+def _worker(facts: DatabaseFacts) -> Sequence[Finding]:
     """Say whether anybody works: nothing else shows it as long as nothing is owed."""
-    if facts.revision < facts.shipped or not (settings.verify_interval or settings.sweep_interval):
-        return []  # it has no rounds that would leave a trace
-    # Without the one round a minute, the next may come late by another process's patience (SweepGrants).
-    patience = timedelta(0) if settings.verify_interval else settings.sweep_interval * 2
+    if facts.revision < facts.shipped:
+        return []  # where a round would leave its trace is not there yet
     if facts.overdue is None:
         message = "No worker has made a round on this database yet."
-    elif facts.overdue > WORKER_TOLERANCE + patience:
+    elif facts.overdue > WORKER_TOLERANCE:
         message = f"A worker's round is overdue by {facts.overdue.total_seconds() // 60:.0f} minutes."
     else:
         return [good("worker", "A worker makes its rounds.")]

@@ -143,11 +143,14 @@ class PrometheusMetrics(Collector):
         yield kept
         due = GaugeMetricFamily("connections_worker_due", "What a worker could begin now.", labels=("kind",))
         lag = GaugeMetricFamily(
-            "connections_worker_lag_seconds", "How long the oldest of it has waited.", labels=("kind",)
+            "connections_worker_lag_seconds",
+            "How long the oldest of it has waited; kind round: a worker's next round.",
+            labels=("kind",),
         )
         for kind, overdue in (("attempt", survey.attempts), ("job", survey.jobs)):
             due.add_metric((kind,), overdue.count)
             lag.add_metric((kind,), overdue.oldest.total_seconds())
+        lag.add_metric(("round",), survey.round_overdue.total_seconds())
         yield due
         yield lag
         yield GaugeMetricFamily(

@@ -12,6 +12,7 @@ from adapters.postgres.errors import DRIVER_ERRORS
 from adapters.postgres.hosts import connect
 from adapters.postgres.migrate import current, shipped
 from adapters.postgres.pool import SERVER_TIMEOUTS
+from application.ports import HEARTBEAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,7 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
 """
 
 
-# Whoever works takes a turn before a round, until its next one is due.
-_OVERDUE = "SELECT clock() - max(next_at) FROM turns"
+_OVERDUE = "SELECT clock() - next_at FROM turns WHERE name = $1"
 
 
 class NoDatabase(Exception):
@@ -75,7 +75,7 @@ async def inspect(url: str) -> DatabaseFacts:
             row = await connection.fetchrow(_LOOK, list(SERVER_TIMEOUTS))
             after = datetime.now(UTC)
             revision, known = await current(connection), len(shipped())
-            overdue = await connection.fetchval(_OVERDUE) if revision >= known else None
+            overdue = await connection.fetchval(_OVERDUE, HEARTBEAT) if revision >= known else None
         finally:
             connection.terminate()
     except (*DRIVER_ERRORS, ValueError) as error:

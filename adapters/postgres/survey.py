@@ -8,7 +8,7 @@ from attrs import define, field
 
 from adapters.postgres.pool import session
 from adapters.postgres.rows import VISIBLE
-from application.ports import Overdue, PoolState, Survey
+from application.ports import HEARTBEAT, Overdue, PoolState, Survey
 from domain.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ SELECT clock() AS now, pg_snapshot_xmin(seen)::text AS oldest,
 FROM pg_current_snapshot() AS seen
 """
 
+_ROUND = """
+SELECT greatest(interval '0', clock() - coalesce(
+    (SELECT next_at FROM turns WHERE name = $1), (SELECT max(applied_at) FROM schema_migrations))) AS overdue
+"""
+
 
 @define
 class PostgresSurvey:
@@ -58,6 +63,7 @@ class PostgresSurvey:
                 attempts=_overdue(await work.row(_ATTEMPTS)),
                 jobs=_overdue(await work.row(_JOBS)),
                 feed_held=self._held(await work.row(_HORIZON)),
+                round_overdue=await _round_overdue(work),
                 connections=await _count(work),
             )
 
@@ -76,6 +82,13 @@ class PostgresSurvey:
         if self._held_since is None or not row["holding"] or row["oldest"] != self._held_by:
             self._held_by, self._held_since = row["oldest"], now
         return now - self._held_since
+
+
+async def _round_overdue(work: Session) -> timedelta:
+    row = await work.row(_ROUND, HEARTBEAT)
+    assert row is not None  # noqa: S101 - a SELECT without FROM gives one row
+    overdue: timedelta = row["overdue"]
+    return overdue
 
 
 async def _count(work: Session) -> Mapping[tuple[str, str], int]:

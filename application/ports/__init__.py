@@ -33,9 +33,10 @@ from application.ports.transaction import (
     Jobs,
     Transaction,
 )
-from application.ports.watching import Overdue, PoolState, Survey
+from application.ports.watching import HEARTBEAT, Overdue, PoolState, Survey
 
 __all__ = [
+    "HEARTBEAT",
     "ApiKeyRecord",
     "ApiKeys",
     "Attempts",

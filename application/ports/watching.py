@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+HEARTBEAT = "schedule checks"
+"""The turn that some worker takes at least once a minute, whatever else its settings leave it to do."""
+
 
 @frozen(kw_only=True)
 class Overdue:
@@ -25,12 +28,14 @@ class Survey:
 
     `connections`: by provider and status; empty where counting them would have taken too long.
     `feed_held`: for how long one transaction has kept what came after it out of the companies' feeds.
+    `round_overdue`: for how long the `HEARTBEAT` has been due; where it never came, since the migration.
     """
 
     connections: Mapping[tuple[str, str], int]
     attempts: Overdue
     jobs: Overdue
     feed_held: timedelta
+    round_overdue: timedelta
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from application.ports import JobKind
+from application.ports import HEARTBEAT, JobKind
 from domain.connection import ACTIVE, ERROR, EXPIRED, Connection
 from domain.errors import GatewayUnavailable
 from tests.application.watch import WatchWorld
@@ -81,6 +81,15 @@ async def test_an_interval_of_nothing_switches_it_off() -> None:
     await world.later(hours=24)
     await world.work_for(minutes=2)
     assert len(world.gateway.asked) == asked
+
+
+@pytest.mark.parametrize("verify", [timedelta(0), HOUR])
+async def test_whoever_works_leaves_its_mark_each_minute(verify: timedelta) -> None:
+    world = WatchWorld(verify=verify)
+    for _ in range(3):
+        await world.work_for(minutes=1)
+
+        assert not await world.store.take_turn(HEARTBEAT, every=HOUR)
 
 
 async def test_a_minute_s_budget_is_kept() -> None:

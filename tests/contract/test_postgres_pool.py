@@ -12,7 +12,7 @@ from adapters.postgres import pool as pool_module
 from adapters.postgres.pool import open_pool, session
 from adapters.postgres.store import PostgresStore
 from adapters.postgres.survey import PostgresSurvey
-from application.ports import PoolState
+from application.ports import HEARTBEAT, PoolState
 from domain.errors import StoreUnavailable
 from tests.contract.store.base import ACME, RIVAL, authorized, born
 
@@ -128,6 +128,39 @@ async def test_only_overdue_work_counts(postgres_pool: Pool) -> None:
     assert survey.jobs.count == 2
     assert timedelta(hours=1) <= survey.jobs.oldest < timedelta(hours=1, minutes=1)
     assert (survey.attempts.count, survey.attempts.oldest) == (0, timedelta(0))
+
+
+async def test_a_worker_that_makes_no_rounds_is_missed_while_nothing_is_due(postgres_pool: Pool) -> None:
+    await PostgresStore(postgres_pool).take_turn(HEARTBEAT, every=timedelta(seconds=-90))
+
+    overdue = (await PostgresSurvey(postgres_pool)()).round_overdue
+
+    assert timedelta(seconds=90) <= overdue < timedelta(seconds=120)
+
+
+async def test_a_round_that_is_not_due_yet_is_not_overdue(postgres_pool: Pool) -> None:
+    await PostgresStore(postgres_pool).take_turn(HEARTBEAT, every=timedelta(minutes=1))
+
+    assert (await PostgresSurvey(postgres_pool)()).round_overdue == timedelta()
+
+
+async def test_a_rare_task_hides_no_worker_that_is_missing(postgres_pool: Pool) -> None:
+    store = PostgresStore(postgres_pool)
+    await store.take_turn("sweep grants", every=timedelta(days=7))
+    await store.take_turn(HEARTBEAT, every=timedelta(seconds=-90))
+
+    assert (await PostgresSurvey(postgres_pool)()).round_overdue >= timedelta(seconds=90)
+
+
+async def test_a_worker_that_never_was_is_missed_from_the_migration_on(own_database_url: str) -> None:
+    pool = await open_pool(own_database_url)
+    try:
+        await pool.execute("UPDATE schema_migrations SET applied_at = applied_at - interval '1 hour'")
+        overdue = (await PostgresSurvey(pool)()).round_overdue
+    finally:
+        pool.terminate()
+
+    assert overdue >= timedelta(hours=1)
 
 
 async def test_how_long_a_transaction_holds_up_the_feeds_is_told(postgres_pool: Pool) -> None:

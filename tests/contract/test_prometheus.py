@@ -23,6 +23,7 @@ SURVEY = Survey(
     attempts=Overdue(count=2, oldest=timedelta(seconds=1.5)),
     jobs=IDLE,
     feed_held=timedelta(seconds=12),
+    round_overdue=timedelta(seconds=90),
 )
 POOL = PoolState(size=3, idle=2, max_size=10, waiting=1)
 GET_ONE = {"method": "GET", "route": "/one/{id}"}
@@ -113,6 +114,7 @@ async def test_the_database_is_told(world: World) -> None:
     assert await world.value("connections_worker_due", kind="attempt") == 2
     assert await world.value("connections_worker_lag_seconds", kind="attempt") == 1.5
     assert await world.value("connections_worker_lag_seconds", kind="job") == 0
+    assert await world.value("connections_worker_lag_seconds", kind="round") == 90
     assert await world.value("connections_events_held_seconds") == 12
     assert await world.value("connections_database_up") == 1
 

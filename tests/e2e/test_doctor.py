@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -119,16 +118,14 @@ async def test_a_worker_that_makes_no_rounds_any_more_is_missed(deployment: Sett
     assert finding.message == "A worker's round is overdue by 7 minutes."
 
 
-async def test_a_worker_whose_only_rounds_are_rare_is_waited_for(deployment: Settings) -> None:
-    await turn_back(deployment, "UPDATE turns SET next_at = clock() - interval '20 minutes'")
-    rare = attrs.evolve(deployment, verify_interval=timedelta(0), sweep_interval=timedelta(minutes=10))
-    assert await wrong_with(rare) == []
-
-
-async def test_a_worker_without_such_rounds_is_not_looked_for(deployment: Settings) -> None:
-    await turn_back(deployment, "DELETE FROM turns")
-    idle = attrs.evolve(deployment, verify_interval=timedelta(0), sweep_interval=timedelta(0))
-    assert await wrong_with(idle) == []
+async def test_what_a_worker_does_seldom_does_not_stand_for_its_rounds(deployment: Settings) -> None:
+    await turn_back(
+        deployment,
+        "UPDATE turns SET next_at = clock() + CASE name WHEN 'schedule checks' THEN interval '-7.5 minutes' "
+        "ELSE interval '7 days' END",
+    )
+    [finding] = await wrong_with(deployment)
+    assert finding.check == "worker"
 
 
 # ── the database ──────────────────────────────────────────────────────────────────────────────────────
