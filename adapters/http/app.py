@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aiohttp import hdrs, http_parser, web
+from aiohttp import http_parser, web
 from attrs import frozen
 
 from adapters.http.access import guarded, rationed
@@ -65,14 +65,15 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     app[LEAVING] = leaving
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
-        app.router.add_route(route.method, route.path, handler)
+        for method in route.methods:
+            app.router.add_route(method, route.path, handler)
     return app
 
 
 def create_metrics_app(scrape: Scrape) -> web.Application:
     """Build the application of a port that has only `/metrics`."""
     app = web.Application(middlewares=[boundary(asyncio.Event())])
-    app.router.add_route(hdrs.METH_GET, METRICS_PATH, MetricsHandlers(scrape).metrics)
+    app.router.add_get(METRICS_PATH, MetricsHandlers(scrape).metrics, allow_head=True)
     return app
 
 

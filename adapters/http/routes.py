@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiohttp.hdrs import METH_DELETE, METH_GET, METH_PATCH, METH_POST
+from aiohttp.hdrs import METH_DELETE, METH_GET, METH_HEAD, METH_PATCH, METH_POST
 from attrs import frozen
 
 from adapters.http.handlers.authorizations import AuthorizationHandlers
@@ -36,7 +36,8 @@ class Route:
     """One method of one address.
 
     `scope` is what an API key must be good for; None: everybody may call. `limit` is how often a key may, or,
-    where none is needed, an address.
+    where none is needed, an address. `head`: HEAD is answered as GET is (RFC 9110 §9.3.2), for monitors; not
+    where a GET starts or ends something.
     """
 
     method: str
@@ -45,6 +46,12 @@ class Route:
     handler: Callable[..., Any]
     operation: Operation
     limit: RateLimit | None = None
+    head: bool = False
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """What it is served under."""
+        return (self.method, METH_HEAD) if self.head else (self.method,)
 
     @property
     def refusals(self) -> Sequence[DomainError]:
@@ -67,12 +74,12 @@ def routes_of(use_cases: UseCases, options: HttpOptions) -> list[Route]:
     routes = [
         *_api(use_cases, RateLimit(options.starts_per_minute)),
         *_open(use_cases, options, RateLimit(options.callbacks_per_minute)),
-        Route(METH_GET, "/openapi.json", None, documentation.document, service.DOCUMENT),
-        Route(METH_GET, "/docs", None, documentation.page, service.PAGE),
+        Route(METH_GET, "/openapi.json", None, documentation.document, service.DOCUMENT, head=True),
+        Route(METH_GET, "/docs", None, documentation.page, service.PAGE, head=True),
     ]
     if options.scrape is not None:
         metrics = MetricsHandlers(options.scrape)
-        routes.append(Route(METH_GET, METRICS_PATH, None, metrics.metrics, service.METRICS))
+        routes.append(Route(METH_GET, METRICS_PATH, None, metrics.metrics, service.METRICS, head=True))
     return routes
 
 
@@ -117,6 +124,6 @@ def _open(use_cases: UseCases, options: HttpOptions, callbacks: RateLimit) -> li
         Route(METH_GET, report, None, back.report, authorizations.REPORT, callbacks),
         Route(METH_GET, "/oauth/callback", None, back.relay, authorizations.RELAY, callbacks),
         Route(METH_POST, "/api/v1/webhooks/nango", None, ours.webhook, service.WEBHOOK),
-        Route(METH_GET, "/healthz", None, ours.healthy, service.HEALTHY),
-        Route(METH_GET, "/readyz", None, ours.ready, service.READY),
+        Route(METH_GET, "/healthz", None, ours.healthy, service.HEALTHY, head=True),
+        Route(METH_GET, "/readyz", None, ours.ready, service.READY, head=True),
     ]

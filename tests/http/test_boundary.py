@@ -12,7 +12,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from adapters.http.app import HttpOptions, create_app
-from domain.errors import StoreRefused
+from domain.errors import StoreRefused, StoreUnavailable
 from tests.http.fakes import ID, READ_KEY, WRITE_KEY, FakeFind, FakeUseCases
 from tests.http.raw import exchange
 
@@ -71,14 +71,37 @@ async def test_answers_of_the_api_are_not_cached(company: Client) -> None:
         ONE,
         "/api/v1/connections/stripe/auth-url",
         "/oauth/callback?state=cs_a",
-        "/healthz",
         "/api/v1/connections",
+        "/api/v1/providers",
     ],
 )
-async def test_head_is_refused_everywhere(company: Client, fakes: FakeUseCases, path: str) -> None:
+async def test_head_is_refused_where_the_service_itself_is_not_asked_for(
+    company: Client, fakes: FakeUseCases, path: str
+) -> None:
     answer = await company.head(path)
     assert (answer.status, "HEAD" in answer.headers["Allow"]) == (405, False)
     assert fakes.get_auth_url.asked + fakes.complete_authorization.asked == []
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/openapi.json", "/metrics"])
+async def test_monitors_may_ask_for_the_head_of_what_the_service_says_of_itself(
+    aiohttp_client: Callable[..., Awaitable[Client]], fakes: FakeUseCases, path: str
+) -> None:
+    async def scrape() -> bytes:
+        return b"up 1\n"
+
+    app = create_app(fakes.all(), HttpOptions(nango_public_url="https://nango.example", scrape=scrape))
+    client = await aiohttp_client(app)
+    head, get = await client.head(path), await client.get(path)
+    assert (head.status, await head.read()) == (200, b"")
+    kept = ("Content-Length", "Content-Type", "ETag", "Cache-Control")
+    assert [head.headers.get(name) for name in kept] == [get.headers.get(name) for name in kept]
+    assert (await client.post(path)).headers["Allow"] == "GET,HEAD"
+
+
+async def test_a_head_of_a_server_that_cannot_serve_says_so(client: Client, fakes: FakeUseCases) -> None:
+    fakes.check_readiness.answer = StoreUnavailable()
+    assert (await client.head("/readyz")).status == 503
 
 
 async def test_a_head_to_the_reference_s_callback_is_refused(client: Client, fakes: FakeUseCases) -> None:

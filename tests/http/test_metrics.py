@@ -62,6 +62,7 @@ async def test_metrics_with_a_port_of_their_own_are_not_beside_the_api(
 async def test_a_port_of_their_own_has_nothing_else(aiohttp_client: Callable[..., Awaitable[Any]]) -> None:
     client = await aiohttp_client(create_metrics_app(scrape))
     assert await (await client.get("/metrics")).read() == b"up 1\n"
+    assert (await client.head("/metrics")).status == 200
     assert (await client.get("/healthz")).status == 404
 
 

@@ -32,9 +32,10 @@ def describe(
     components = {**_ANY_JSON, **components, **created}
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda route: list(CHAPTERS).index(route.operation.tag)):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(
-            route, schemas, providers, max_body
-        )
+        methods = paths.setdefault(route.path, {})
+        methods[route.method.lower()] = operation = _operation(route, schemas, providers, max_body)
+        if route.head:
+            methods["head"] = _without_content(operation)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Connections", "version": version("connections"), "description": INTRODUCTION},
@@ -109,6 +110,22 @@ def _operation(
     if operation.body is not None:
         described["requestBody"] = _body(operation, schemas, max_body)
     return described
+
+
+def _without_content(operation: Schema) -> Schema:
+    answers = {
+        status: {key: value for key, value in answer.items() if key != "content"}
+        for status, answer in operation["responses"].items()
+    }
+    told = f"{operation['summary']}, without the body"
+    name = f"{operation['operationId']}Head"
+    return {
+        **operation,
+        "operationId": name,
+        "summary": told,
+        "description": f"{told}.",
+        "responses": answers,
+    }
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:

@@ -43,7 +43,8 @@ from the query.
 
 **Trouble.** What Nango or a provider does wrong on its own account never changes a connection: the answer \
 is 502 or 503 with `Retry-After`. An address that does not exist answers 404; one that does not know the \
-method answers 405 `METHOD_NOT_ALLOWED`, with `Allow` naming those it knows. HEAD is not known anywhere.\
+method answers 405 `METHOD_NOT_ALLOWED`, with `Allow` naming those it knows. HEAD is known to the \
+addresses of the service itself (health, metrics, this documentation), and to no others.\
 """
 
 CHAPTERS: Mapping[str, str] = {
