@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -144,13 +143,25 @@ class Diagnose:
         ]
 
     async def _some_flow(self) -> Flow | None:
-        """Start a flow of the first provider that Nango can start one of, and that asks its user nothing."""
+        """Start a flow of the first provider that Nango can start one of, and that asks its user nothing.
+
+        Raises:
+            GatewayNonsense: no flow starts; says what was odd about the first integration.
+
+        """
+        odd: GatewayNonsense | None = None
         present = set(await self._gateway.integrations())
         deployment = await self._store.deployment() if await self._store_works() else None
         for oauth in (provider.oauth for provider in self._catalogue.all()):
             if oauth and oauth.integration in present and not any(each.required for each in oauth.parameters):
-                with suppress(IntegrationMissing):  # it is there, without its client id and secret
+                try:
                     return await try_flow(self._gateway, oauth, {}, deployment)
+                except IntegrationMissing:
+                    continue  # it is there, without its client id and secret
+                except GatewayNonsense as problem:
+                    odd = odd or problem
+        if odd is not None:
+            raise odd
         return None
 
     async def _grants(self) -> Sequence[Finding]:

@@ -153,6 +153,19 @@ async def test_somebody_else_s_callback_url_is_an_error() -> None:
     assert "old.example.com" in finding.message
 
 
+async def test_where_one_integration_is_odd_another_is_tried(world: World) -> None:
+    world.gateway.fail_with(GatewayNonsense("Nango has another kind of integration there."), ["start_flow"])
+    [finding] = await found(world, "callback")
+    assert finding.status is Severity.OK
+
+
+async def test_where_no_flow_starts_the_first_trouble_is_told(world: World) -> None:
+    world.gateway.fail_with(GatewayNonsense("This one is odd."), ["start_flow"])
+    world.gateway.fail_with(GatewayNonsense("And so are the others."), ["start_flow"], times=None)
+    [finding] = await found(world, "callback")
+    assert (finding.status, "This one is odd." in finding.message) == (Severity.WARNING, True)
+
+
 async def test_without_an_integration_to_try_there_is_no_telling() -> None:
     [finding] = await found(World(gateway=MemoryGateway(integrations=["netsuite"])), "callback")
     assert (finding.status, "no OAuth integration" in finding.message) == (Severity.WARNING, True)
