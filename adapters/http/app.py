@@ -9,7 +9,7 @@ from aiohttp import http_parser, web
 from attrs import frozen
 
 from adapters.http.access import guarded, rationed
-from adapters.http.boundary import LEAVING, boundary
+from adapters.http.boundary import LEAVING, OBSERVE, boundary
 from adapters.http.handlers.metrics import MetricsHandlers
 from adapters.http.routes import METRICS_PATH, routes_of
 
@@ -63,6 +63,8 @@ def create_app(use_cases: UseCases, options: HttpOptions) -> web.Application:
     middlewares = [boundary(leaving, options.observe)]
     app = web.Application(middlewares=middlewares, client_max_size=options.max_body)
     app[LEAVING] = leaving
+    if options.observe is not None:
+        app[OBSERVE] = options.observe
     for route in routes_of(use_cases, options):
         handler = _handler(route, use_cases, options)
         for method in route.methods:

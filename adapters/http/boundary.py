@@ -34,6 +34,9 @@ CALLER = web.RequestKey("caller", Caller)
 LEAVING = web.AppKey("leaving", asyncio.Event)
 """Set once this process is about to stop: each answer closes its connection, so that callers go elsewhere."""
 
+OBSERVE: web.AppKey[Observe] = web.AppKey("observe")
+"""Who is told of what is too broken to be a request: the same as of all others."""
+
 BROWSER_ROUTES = frozenset({"/oauth/callback", "/api/v1/connections/{provider}/callback"})
 """Where a person may be looking at the answer."""
 

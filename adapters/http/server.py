@@ -19,7 +19,7 @@ from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDictProxy
 
 from adapters.http.answers import refused
-from adapters.http.boundary import LEAVING, REQUEST_ID
+from adapters.http.boundary import LEAVING, OBSERVE, REQUEST_ID
 from adapters.http.errors import UNEXPECTED, UNREADABLE, Refusal
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from aiohttp.http_parser import RawRequestMessage
+
+    from adapters.http.boundary import Observe
 
 MAX_LINE = 8190
 """The longest first line in bytes, with the address in it: aiohttp's own limit."""
@@ -91,6 +93,7 @@ class Runner(web.AppRunner):
         return Server(
             server.request_handler,
             patience=self._patience,
+            observe=self._app.get(OBSERVE),
             request_factory=_without_miracles(server.request_factory),
             handler_cancellation=server.handler_cancellation,
             **server._kwargs,  # noqa: SLF001 - aiohttp offers no way to choose the protocol's class
@@ -144,13 +147,16 @@ def _without_miracles(make_request: Callable[..., web.BaseRequest]) -> Callable[
 class Server(web.Server):
     """Makes a `Protocol` for each client."""
 
-    def __init__(self, *args: Any, patience: Mapping[str, float], **options: Any) -> None:
+    def __init__(
+        self, *args: Any, patience: Mapping[str, float], observe: Observe | None, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._patience = patience
+        self._observe = observe
 
     def __call__(self) -> Protocol:
         """Serve one more client."""
-        return Protocol(self, **self._patience, loop=self._loop, **self._kwargs)
+        return Protocol(self, **self._patience, observe=self._observe, loop=self._loop, **self._kwargs)
 
 
 class Protocol(web.RequestHandler):
@@ -161,13 +167,22 @@ class Protocol(web.RequestHandler):
         "_head_deadline",
         "_head_seconds",
         "_heads",
+        "_observe",
         "_read_deadline",
         "_read_seconds",
         "_unreadable",
     )
 
-    def __init__(self, *args: Any, head_seconds: float, read_seconds: float, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        head_seconds: float,
+        read_seconds: float,
+        observe: Observe | None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        self._observe = observe
         self._head_seconds = head_seconds
         self._read_seconds = read_seconds
         self._client: asyncio.WriteTransport
@@ -263,6 +278,9 @@ class Protocol(web.RequestHandler):
                 error=refusal.code,
                 reason=None if exc is None else type(exc).__name__,
             )
+            if self._observe is not None:
+                # Neither a method nor a beginning is known of it.
+                self._observe("unknown", "unreadable", refusal.status, 0.0)
         response = refused(refusal)
         response.headers[REQUEST_ID] = request_id
         response.force_close()

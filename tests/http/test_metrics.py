@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from aiohttp import web
 
 from adapters.http.app import HttpOptions, create_app, create_metrics_app
+from adapters.http.server import Runner
 from tests.http.conftest import NANGO
 from tests.http.fakes import ABSENT_ID, ID, WRITE_KEY, FakeUseCases
+from tests.http.raw import exchange_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -84,6 +87,16 @@ async def test_a_request_is_observed_by_its_routes_template(
 ) -> None:
     await client.get(path, headers=headers)
     assert seen == [("GET", *observed)]
+
+
+async def test_what_is_no_http_is_observed_too(seen: list[tuple[str, str, int]]) -> None:
+    options = HttpOptions(nango_public_url=NANGO, observe=lambda *told: seen.append(told[:3]))
+    runner = Runner(create_app(FakeUseCases().all(), options))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await exchange_at(runner.addresses[0][1], b"GARBAGE\r\n\r\n")
+    await runner.cleanup()
+    assert seen == [("unknown", "unreadable", 400)]
 
 
 def test_nothing_need_observe() -> None:
