@@ -214,7 +214,8 @@ def check_provider_file(file: Path, parameters: tuple[str, ...], as_json: bool) 
     except CatalogueError as problem:
         if not as_json:
             raise
-        findings = [broken("file", str(problem), "Mend the file: docs/adding-a-provider.md.")]
+        advice = "Mend the file: docs/adding-a-provider.md."
+        findings = [broken("file", mistake, advice) for mistake in problem.mistakes]
     _report(findings, as_json=as_json)
 
 

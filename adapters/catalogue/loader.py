@@ -72,7 +72,7 @@ def _from_folder(folder: Traversable, *, shipped: bool = False) -> Adapters:
 
 def _text(file: Traversable) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")  # some editors begin a file with a mark of its encoding
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogueError(str(file), f"cannot be read: {error}") from error
 

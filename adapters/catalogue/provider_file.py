@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from datetime import timedelta
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -15,35 +12,17 @@ from attrs import frozen
 from adapters.catalogue.errors import CatalogueError
 from adapters.catalogue.expressions import Expression
 from adapters.catalogue.places import dotted, line_of
+from adapters.catalogue.shape import violations
 from adapters.catalogue.templates import check_nango_path, placeholders
 from adapters.catalogue.toml_provider import EXPRESSIONS, TomlProvider
 from domain.provider import ApiKey, Identity, OAuth, Parameter, ParameterTarget, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from jsonschema import Draft202012Validator, ValidationError
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from adapters.catalogue.places import Path
 
 MAX_REASON = 300
-
-_KINDS = {
-    "string": 'a text, in "quotes"',
-    "boolean": "true or false",
-    "array": "a list of tables, each under [[double brackets]]",
-    "object": "a table",
-}
-"""JSON Schema's types, as who writes TOML knows them."""
-
-
-@cache
-def validator() -> Draft202012Validator:
-    """Give the validator of the schema that ships with the built-in files."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - seldom needed: a tenth of a start
-
-    text = files("adapters.catalogue.providers").joinpath("provider.schema.json").read_text("utf-8")
-    return Draft202012Validator(json.loads(text))
 
 
 @frozen
@@ -62,7 +41,7 @@ class ProviderFile:
         """Read the provider.
 
         Raises:
-            CatalogueError: the text is not TOML, breaks the schema, or means nothing.
+            CatalogueError: the text is not TOML, breaks the schema, or means nothing; says all that is wrong.
 
         """
         try:
@@ -70,19 +49,19 @@ class ProviderFile:
         except tomllib.TOMLDecodeError as error:
             line = re.search(r"at line (\d+)", str(error))
             raise CatalogueError(self.source, str(error), line=int(line[1]) if line else None) from error
-        for path, reason in () if self.shipped else _problems(raw, self.key):
-            raise CatalogueError(
-                self.source, reason[:MAX_REASON], line=line_of(self.text, path), key=dotted(path)
-            )
+        problems = [] if self.shipped else list(violations(raw, self.text)) or list(_problems(raw, self.key))
+        if problems:
+            path, reason = problems[0]
+            raise self._error(path, reason, [self._error(*other) for other in problems[1:]])
         return TomlProvider(_provider(raw))
+
+    def _error(self, path: Path, reason: str, others: Sequence[CatalogueError] = ()) -> CatalogueError:
+        line = line_of(self.text, path)
+        return CatalogueError(self.source, reason[:MAX_REASON], line=line, key=dotted(path), others=others)
 
 
 def _problems(raw: Mapping[str, Any], key: str) -> Iterator[tuple[Path, str]]:
-    """Find what is wrong: first the shape, and only where that is right, the meaning."""
-    broken = sorted(validator().iter_errors(raw), key=lambda error: [str(part) for part in error.path])
-    yield from (_violation(error) for error in broken)
-    if broken:
-        return
+    """Find what is wrong with the meaning of a file whose shape is right."""
     if raw["key"] != key:
         yield ("key",), f"is {raw['key']!r}, but the file is named {key!r}"
     for section in ("oauth", "api_key"):
@@ -92,52 +71,26 @@ def _problems(raw: Mapping[str, Any], key: str) -> Iterator[tuple[Path, str]]:
                 yield (section, "parameters", index, "name"), f"is {parameter['name']!r} for the second time"
             names.add(parameter["name"])
             yield from _attempt(_regex, (section, "parameters", index, "pattern"), parameter["pattern"])
-    for name, template in raw.get("api_key", {}).get("credentials", {}).items():
+    templates = raw.get("api_key", {}).get("credentials", {})
+    for name, template in templates.items():
         yield from _attempt(placeholders, ("api_key", "credentials", name), template)
-    identity = raw.get("identity", {})
+    if templates and not any("{" in template for template in templates.values()):
+        yield (
+            ("api_key", "credentials"),
+            "has no {name}: nobody would be asked for a key, and all share this one",
+        )
+    yield from _identity_problems(raw.get("identity", {}), raw)
+
+
+def _identity_problems(identity: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for name in identity.get("headers", {}):
+        if name.lower() == "authorization":
+            yield ("identity", "headers", name), "would stand in the place of the credentials that are tried"
     for name in EXPRESSIONS:
         if name in identity:
             yield from _attempt(Expression.compile, ("identity", name), identity[name])
     yield from _attempt(check_nango_path, ("identity", "path"), identity.get("path", "/"))
     yield from _attempt(lambda url: _known(url, raw), ("identity", "base_url"), identity.get("base_url", ""))
-
-
-def _violation(error: ValidationError) -> tuple[Path, str]:
-    """Say in our words where a violation is, since the schema's place of it may be a table above."""
-    path: Path = tuple(error.absolute_path)
-    schema: Any = error.schema
-    rule: Any = error.validator_value
-    instance: Any = error.instance
-    if error.validator == "additionalProperties" and rule is False:
-        known = schema["properties"]
-        extra = next(name for name in instance if name not in known)
-        return (*path, extra), f"is not known here; known are {', '.join(known)}"
-    if error.validator == "required":
-        missing = next(name for name in rule if name not in instance)
-        return (*path, missing), "is required"
-    if error.validator == "anyOf":
-        return path, "needs a table [oauth] or [api_key]"
-    if error.validator == "not":
-        return path, f"may not be {instance!r}, which auth-url takes for itself"
-    return path, _what_would_be_right(error.validator, rule, schema, instance) or error.message
-
-
-def _what_would_be_right(validator: object, rule: Any, schema: Any, instance: object) -> str | None:
-    """Say what a value must be, before what it is: that one may be long."""
-    match validator:
-        case "pattern":
-            right = schema["patternErrorMessage"]
-        case "type":
-            right = f"must be {_KINDS[rule]}"
-        case "enum":
-            right = f"must be {' or '.join(rule)}"
-        case "maxLength":
-            right = f"must have {rule} characters at most"
-        case "minLength" | "minProperties":
-            return "must not be empty"
-        case _:
-            return None
-    return f"{right}, not {instance!r}"
 
 
 def _attempt(check: Callable[[str], object], path: Path, text: str) -> Iterator[tuple[Path, str]]:

@@ -84,6 +84,14 @@ VIOLATIONS = [
     ('"/v1/me/$', '"v1/me/$', 31, "identity.path", "must be a path such as /v1/me"),
     ("${connectionConfig.region}", "{region}", 31, "identity.path", "may only have placeholders such as"),
     ("${connectionConfig.region}", "${apiKey}", 31, "identity.path", "may only have placeholders such as"),
+    ('"{apiKey}"', '"sk_acme"', 26, "api_key.credentials", "has no {name}: nobody would be asked"),
+    (
+        "{ accept =",
+        "{ authorization =",
+        32,
+        "identity.headers.authorization",
+        "in the place of the credentials",
+    ),
     ("{ accept =", '{ "a b" =', 32, "identity.headers", "must have names of letters"),
     ('"application/json"', '"a\\nb"', 32, "identity.headers.accept", "must be one line"),
     ('base_url = ""', 'base_url = "http://a"', 33, "identity.base_url", "must be an https:// address"),
@@ -138,6 +146,33 @@ def test_a_violation_is_named_with_its_place(
     assert reason in caught.value.reason
 
 
+def test_all_that_is_wrong_is_told_at_once_from_the_top_down() -> None:
+    bad = GOOD.replace('name = "Acme"', "name = 5").replace('label = "Region"', 'lable = "Region"')
+    with pytest.raises(CatalogueError) as caught:
+        parse(bad.replace('path = "/v1/me/${connectionConfig.region}"', "").replace('"GET"', '"PUT"'))
+    assert [mistake.partition(": ")[2].partition(", ")[0] for mistake in caught.value.mistakes] == [
+        "name: must be a text",
+        "oauth.parameters[0].lable: is not known here; known are name",
+        "oauth.parameters[0].label: is required",
+        "identity.path: is required",
+        "identity.method: must be GET or POST",
+    ]
+    assert str(caught.value) == "\n".join(caught.value.mistakes)
+
+
+def test_each_missing_key_is_told_once() -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse("[oauth]" + GOOD.partition("[oauth]")[2])
+    missing = [mistake.split(": ")[1] for mistake in caught.value.mistakes if "is required" in mistake]
+    assert missing == ["key", "name", "description", "category"]
+
+
+def test_what_means_nothing_is_told_all_at_once_too() -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse(GOOD.replace('"^[a-z]+$"', '"["').replace('"^[0-9]+$"', '"("'))
+    assert len(caught.value.mistakes) == 2
+
+
 def test_the_message_reads_from_the_place_to_the_reason() -> None:
     with pytest.raises(CatalogueError) as caught:
         parse(GOOD.replace('"100d"', "100"))
@@ -176,6 +211,11 @@ def test_a_bad_file_in_a_directory_is_named_in_full(tmp_path: Path) -> None:
     assert str(caught.value).startswith(
         f"{tmp_path / 'acme.toml'}:30: identity.method: must be GET or POST, not 'PUT'"
     )
+
+
+def test_a_mark_of_the_encoding_at_the_beginning_is_no_part_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD, "utf-8-sig")
+    assert load_catalogue(tmp_path, entry_points=False).get("acme").provider.name == "Acme"
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

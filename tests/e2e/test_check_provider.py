@@ -108,11 +108,15 @@ def test_a_bad_file_fails_with_its_line_key_and_reason(tmp_path: Path) -> None:
     file = tmp_path / "stripe.toml"
     file.write_text(STRIPE.read_text().replace("integration =", "integraton =", 1))
     ended = run("providers", "check", file)
-    line = 1 + file.read_text().splitlines().index('integraton = "stripe-app"')
+    lines = file.read_text().splitlines()
+    line, table = (1 + lines.index(text) for text in ('integraton = "stripe-app"', "[oauth]"))
     known = "integration, refresh_token_lifetime, parameters"
-    assert (ended.returncode, ended.stderr) == (
+    assert (ended.returncode, ended.stderr.splitlines()) == (
         1,
-        f"connections: {file}:{line}: oauth.integraton: is not known here; known are {known}\n",
+        [
+            f"connections: {file}:{line}: oauth.integraton: is not known here; known are {known}",
+            f"{file}:{table}: oauth.integration: is required",
+        ],
     )
 
 
@@ -120,9 +124,10 @@ def test_a_machine_is_told_of_a_bad_file_as_of_any_other_finding(tmp_path: Path)
     file = tmp_path / "stripe.toml"
     file.write_text(STRIPE.read_text().replace("integration =", "integraton =", 1))
     ended = run("providers", "check", file, "--json")
-    [finding] = json.loads(ended.stdout)
-    assert (ended.returncode, finding["check"], finding["status"]) == (1, "file", "error")
-    assert finding["message"].startswith(f"{file}:")
+    findings = json.loads(ended.stdout)
+    assert ended.returncode == 1
+    assert [(each["check"], each["status"]) for each in findings] == [("file", "error")] * 2
+    assert all(each["message"].startswith(f"{file}:") for each in findings)
 
 
 def test_a_good_file_passes_and_can_be_told_in_json() -> None:
