@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from adapters.catalogue.expressions import Expression, ExpressionFailed
 from adapters.catalogue.templates import fill_url
-from application.ports import Health, ProviderAdapter, Verdict
+from application.ports import Health, ProviderAdapter, Verdict, plain_text
 from domain.errors import GatewayNonsense, InvalidInput, ProviderUnavailable
 from domain.provider import Identity
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from application.ports import ProviderAnswer
     from domain.provider import Provider
 
-MAX_TEXT = 300
 RETRY_AFTER = 5
 """Seconds to wait where the provider does not say."""
 
@@ -95,8 +94,8 @@ class TomlProvider(ProviderAdapter):
         if success and self._holds("healthy", facts, default=True):
             return Verdict(
                 health=Health.HEALTHY,
-                account_id=self._text("account_id", facts),
-                account_name=self._text("account_name", facts),
+                account_id=self._value("account_id", facts),
+                account_name=self._value("account_name", facts),
             )
         if self._holds("dead", facts, default=False):
             return self._dead(facts)
@@ -117,7 +116,7 @@ class TomlProvider(ProviderAdapter):
     def _reason(self, facts: Mapping[str, Any]) -> str | None:
         """Give the provider's own words; an answer without them is no less clear for it."""
         try:
-            return self._text("error_message", facts)
+            return plain_text(self._value("error_message", facts))
         except ExpressionFailed:
             return None
 
@@ -125,9 +124,9 @@ class TomlProvider(ProviderAdapter):
         expression = self._expressions.get(name)
         return default if expression is None else expression.holds(facts)
 
-    def _text(self, name: str, facts: Mapping[str, Any]) -> str | None:
+    def _value(self, name: str, facts: Mapping[str, Any]) -> Any:
         expression = self._expressions.get(name)
-        return None if expression is None else plain_text(expression.of(facts))
+        return None if expression is None else expression.of(facts)
 
     def _later(self, answer: ProviderAnswer, what: str) -> ProviderUnavailable:
         retry_after = RETRY_AFTER if answer.retry_after is None else answer.retry_after
@@ -136,15 +135,3 @@ class TomlProvider(ProviderAdapter):
 
     def _nonsense(self, what: str) -> GatewayNonsense:
         return GatewayNonsense(f"{self.provider.name} answered {what} to the identity call.")
-
-
-def plain_text(value: Any) -> str | None:
-    """Give a text or a whole number as one line that can be stored and shown; None for anything else.
-
-    A provider's words are untrusted: no controls, lone surrogates or marks that turn text around, and at
-    most 300 characters.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    visible = "".join(character if character.isprintable() else " " for character in str(value))
-    return " ".join(visible.split())[:MAX_TEXT] or None

@@ -13,7 +13,7 @@ from application.ports.gateway import (
     Session,
 )
 from application.ports.ids import Ids
-from application.ports.providers import Health, ProviderAdapter, ProviderCatalogue, Verdict
+from application.ports.providers import Health, ProviderAdapter, ProviderCatalogue, Verdict, plain_text
 from application.ports.store import (
     ConnectionDetails,
     ConnectionFilter,
@@ -70,4 +70,5 @@ __all__ = [
     "Survey",
     "Transaction",
     "Verdict",
+    "plain_text",
 ]

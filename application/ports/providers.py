@@ -6,13 +6,27 @@ from abc import abstractmethod
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from application.ports.gateway import ProviderAnswer
     from domain.provider import Provider
+
+MAX_TEXT = 300
+
+
+def plain_text(value: Any) -> str | None:
+    """Give a text or a whole number as one line that can be stored and shown; None for anything else.
+
+    A provider's words are untrusted: no controls, lone surrogates or marks that turn text around, and at
+    most 300 characters.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    visible = "".join(character if character.isprintable() else " " for character in str(value))
+    return " ".join(visible.split())[:MAX_TEXT] or None
 
 
 class Health(StrEnum):
@@ -25,12 +39,15 @@ class Health(StrEnum):
 
 @frozen(kw_only=True)
 class Verdict:
-    """How the provider's answer reads. FORBIDDEN: good credentials that may not ask who they are."""
+    """How the provider's answer reads. FORBIDDEN: good credentials that may not ask who they are.
+
+    The texts are made plain here, whoever has read them out of the answer.
+    """
 
     health: Health
-    account_id: str | None = None
-    account_name: str | None = None
-    reason: str | None = None
+    account_id: str | None = field(default=None, converter=plain_text)
+    account_name: str | None = field(default=None, converter=plain_text)
+    reason: str | None = field(default=None, converter=plain_text)
 
 
 class ProviderAdapter(Protocol):

@@ -253,6 +253,11 @@ def test_the_providers_words_are_bounded_and_free_of_controls() -> None:
     assert len(reason) == 300
 
 
+def test_what_an_object_of_a_package_reads_is_made_plain_too() -> None:
+    verdict = Verdict(health=Health.HEALTHY, account_id="a\x00" + "1" * 1000, account_name="Ada\u202e")
+    assert (verdict.account_id, verdict.account_name) == ("a " + "1" * 298, "Ada")
+
+
 def test_a_true_or_a_list_is_no_account_id() -> None:
     bodies: list[Any] = [True, ["a"], {"a": 1}, 1.5, "", "  ", None]
     verdicts = [Sample(provider="hubspot", status=200, body={"portalId": value}).read() for value in bodies]
