@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.authorization_rules import may_authorize, oauth_of, parameters_for
+from application.described import way_of
 
 if TYPE_CHECKING:
     from application.ports import ProviderCatalogue, Session, Store
@@ -31,6 +32,7 @@ class OpenConnectSession:
             ConnectionNotFound: no such connection in this company.
             ActiveConnectionExists: it is active; disconnect it first.
             InvalidInput: it uses an API key.
+            ProviderCallImpossible: its provider is not described any more, or not with OAuth.
             TooManyAttempts: too many authorizations are open.
 
         """
@@ -39,7 +41,7 @@ class OpenConnectSession:
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
             may_authorize(connection)
-            oauth = oauth_of(self._catalogue.get(connection.provider).provider)
+            oauth = way_of(self._catalogue, connection, oauth_of)
             values = parameters_for(oauth, {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
         return await self._authorizations.start_session(attempt, oauth, by=actor)

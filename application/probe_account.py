@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from application.described import adapter_of
 from application.ports import Health, Verdict
 from domain.errors import InvalidInput, ProviderCallImpossible
 
@@ -35,7 +36,7 @@ class ProbeAccount:
             GrantNotFound: gone at Nango.
 
         """
-        adapter = self._adapter_of(connection)
+        adapter = adapter_of(self._catalogue, connection)
         if connection.nango_id is None or adapter.provider.identity is None:
             return Verdict(health=Health.FORBIDDEN)
         answer = await self._gateway.call_provider(
@@ -51,19 +52,11 @@ class ProbeAccount:
             token=details.token if details else {},
         )
 
-    def _adapter_of(self, connection: Connection) -> ProviderAdapter:
-        try:
-            return self._catalogue.get(connection.provider)
-        except InvalidInput:
-            # Connections outlive the providers that a deployment removes: no caller's input is to blame.
-            reason = "this deployment does not describe the provider any more"
-            raise ProviderCallImpossible(connection.provider, reason) from None
-
 
 def _base_url(adapter: ProviderAdapter, connection: Connection) -> str | None:
     try:
         return adapter.base_url(connection.parameters)
     except InvalidInput as problem:
-        # As above: it was authorized when the description did not ask for this yet.
+        # No caller's input is to blame: it was authorized when the description did not ask for this yet.
         reason = "; ".join(f"{name} {rule}" for name, rule in problem.details)
         raise ProviderCallImpossible(connection.provider, reason) from None

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from application.authorization_results import AuthorizationStarted
 from application.authorization_rules import may_authorize, oauth_of, parameters_for
+from application.described import way_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,7 @@ class ReauthorizeConnection:
             ConnectionNotFound: no such connection in this company.
             ActiveConnectionExists: it is active; disconnect it first.
             InvalidInput: a parameter is missing, unknown or ill-formed, or it uses an API key.
+            ProviderCallImpossible: its provider is not described any more, or not with OAuth.
             TooManyAttempts: too many authorizations are open.
 
         """
@@ -47,7 +49,7 @@ class ReauthorizeConnection:
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
             may_authorize(connection)
-            oauth = oauth_of(self._catalogue.get(connection.provider).provider)
+            oauth = way_of(self._catalogue, connection, oauth_of)
             values = parameters_for(oauth, parameters or {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
         _, url = await self._authorizations.start(attempt, oauth, state=state, by=actor)

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from application.authorization_rules import kept_parameters
 from application.confirm_attempt import ready_to_authorize
+from application.described import way_of
 from application.import_credentials import api_key_of, may_be_under_way
 from application.owed import IMPORTING, removal
 from application.remove_grants import HURRIED, PATIENT, remove_now
@@ -53,6 +54,7 @@ class ReplaceCredentials:
         Raises:
             ConnectionNotFound: no such connection in this company.
             InvalidInput: it is an OAuth connection, or a field is missing, unknown or ill-formed.
+            ProviderCallImpossible: its provider is not described any more, or not with keys.
             ConcurrentChange: it was disconnected meanwhile, and stays so.
             CredentialsRefused: the provider does not accept the key; the old one stays.
             Unavailable, GatewayNonsense: it could not be tried, or not in time; the old one stays.
@@ -65,7 +67,7 @@ class ReplaceCredentials:
                 raise InvalidInput(
                     ("credentials", "must be left out: this connection was authorized by OAuth")
                 )
-            api_key = api_key_of(self._catalogue.get(connection.provider).provider)
+            api_key = way_of(self._catalogue, connection, api_key_of)
             values = normalise_parameters(
                 api_key.parameters,
                 {**kept_parameters(api_key.parameters, connection.parameters), **(parameters or {})},

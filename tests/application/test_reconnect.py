@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 import pytest
 
 from adapters.catalogue.catalogue import Catalogue
 from adapters.catalogue.toml_provider import TomlProvider
 from domain.connection import ACTIVE
-from domain.errors import GatewayUnavailable, GrantNotFound, InvalidInput
+from domain.errors import GatewayUnavailable, GrantNotFound, InvalidInput, ProviderCallImpossible
 from domain.provider import OAuth, Parameter, ParameterTarget, Provider
-from tests.application.service import catalogue
+from tests.application.service import catalogue, catalogue_with, catalogue_without
 from tests.application.world import COMPANY, World
+
+if TYPE_CHECKING:
+    from application.ports import ProviderCatalogue
 
 # ── reconnecting at Nango ─────────────────────────────────────────────────────────────────────────────
 
@@ -49,6 +54,20 @@ async def test_a_session_that_nango_refuses_for_good_is_an_error_of_the_call(wor
     with pytest.raises(GrantNotFound):
         await world.auth_url()
     assert await world.connections() == []
+
+
+@pytest.mark.parametrize(
+    "providers", [catalogue_without("stripe"), catalogue_with("stripe", oauth=None)], ids=["gone", "changed"]
+)
+@pytest.mark.parametrize("call", ["reauthorize", "open_session"])
+async def test_that_a_connection_is_not_described_any_more_is_no_mistake_of_the_caller(
+    world: World, providers: ProviderCatalogue, call: str
+) -> None:
+    connection = await world.in_error()
+    later = world.another_process(providers=providers)
+    with pytest.raises(ProviderCallImpossible, match="its operator can put the description back"):
+        await getattr(later, call)(connection.id)
+    assert await world.connection(connection.id) == connection
 
 
 async def test_a_reconnect_carries_all_tags_again(world: World) -> None:

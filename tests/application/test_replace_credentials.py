@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -19,11 +20,16 @@ from domain.errors import (
     GatewayTimeout,
     GatewayUnavailable,
     InvalidInput,
+    ProviderCallImpossible,
     ProviderUnavailable,
     Unavailable,
 )
+from tests.application.service import catalogue_with, catalogue_without
 from tests.application.watch import WatchWorld
 from tests.application.world import COMPANY, nango_id
+
+if TYPE_CHECKING:
+    from application.ports import ProviderCatalogue
 
 NEW = {"apiKey": "sk_new"}
 TBA = {"tokenId": "id", "tokenSecret": "secret"}
@@ -59,6 +65,23 @@ async def test_what_is_new_at_nango_carries_our_tags(world: WatchWorld) -> None:
         "company": COMPANY,
         "deployment": await world.store.deployment(),
     }
+
+
+@pytest.mark.parametrize(
+    "providers",
+    [catalogue_without("stripe"), catalogue_with("stripe", api_key=None)],
+    ids=["gone", "changed"],
+)
+async def test_a_new_key_of_a_provider_that_is_not_described_any_more_is_no_mistake_of_the_caller(
+    world: WatchWorld, providers: ProviderCatalogue
+) -> None:
+    connection = await by_key(world)
+    later = world.another_process(providers=providers).use_cases.replace_credentials
+    with pytest.raises(ProviderCallImpossible, match="its operator can put the description back"):
+        await later(
+            company_id=COMPANY, connection_id=connection.id, parameters=None, credentials=NEW, actor="tests"
+        )
+    assert await world.connection(connection.id) == connection
 
 
 async def test_a_new_key_repairs(world: WatchWorld) -> None:

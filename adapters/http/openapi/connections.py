@@ -56,7 +56,10 @@ REMOTE: tuple[DomainError, ...] = (
     GatewayNonsense(),
     IntegrationMissing("stripe"),
     ProviderCallRefused(),
-    ProviderCallImpossible("acme", "this deployment does not describe the provider any more"),
+    ProviderCallImpossible(
+        "acme",
+        "this deployment does not describe the provider any more; its operator can put the description back",
+    ),
     ProviderUnavailable("The provider does not answer. Try again."),
 )
 """What may go wrong beyond us; none of it changes a connection."""
