@@ -182,7 +182,10 @@ def _api_key(value: str) -> str:
 
 
 def _secrets(value: str) -> tuple[str, ...]:
-    return tuple(_secret(part.strip()) for part in value.split(",") if part.strip())
+    keys = tuple(_secret(part.strip()) for part in value.split(","))
+    if not all(keys):
+        raise ValueError("must be keys with commas between them, none of them empty")
+    return keys
 
 
 def _origins(value: str) -> frozenset[str]:
@@ -191,7 +194,8 @@ def _origins(value: str) -> frozenset[str]:
         try:
             url = RedirectUrl.parse(part)
         except InvalidInput as problem:
-            raise ValueError(f"must be origins such as https://app.example.com: {problem}") from None
+            reason = "; ".join(rule for _, rule in problem.details)
+            raise ValueError(f"must be origins such as https://app.example.com; each {reason}") from None
         if url.text.lower().rstrip("/") != url.origin:
             raise ValueError("must be origins such as https://app.example.com, without a path")
         origins.add(url.origin)

@@ -103,6 +103,28 @@ def test_a_home_that_nobody_has_is_refused_in_one_line(setting: str) -> None:
         read_settings({f"CONNECTIONS_{setting}": "~nobody-of-this-name/data"})
 
 
+@pytest.mark.parametrize("keys", [",", "canary,", ",canary", "a,,b"])
+def test_a_list_of_webhook_keys_with_a_gap_is_refused_without_saying_them(keys: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CONNECTIONS_NANGO_WEBHOOK_KEYS must be keys") as refused:
+        read_settings({"CONNECTIONS_NANGO_WEBHOOK_KEYS": keys})
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("origins", "reason"),
+    [
+        ("a.example", "each must begin with https://"),
+        ("https://a.example,", "each must be an absolute URL"),
+        ("https://ada@a.example", "each must name a plain host"),
+    ],
+)
+def test_what_is_no_origin_is_refused_in_the_setting_s_own_words(origins: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CONNECTIONS_REDIRECT_ORIGINS must be origins") as refused:
+        read_settings({"CONNECTIONS_REDIRECT_ORIGINS": origins})
+    assert reason in str(refused.value)
+    assert "redirectUrl" not in str(refused.value)
+
+
 def test_an_unknown_setting_is_named() -> None:
     with pytest.raises(SettingsError, match="CONNECTIONS_REDIRECT_ORIGIN is not a setting"):
         read_settings({"CONNECTIONS_REDIRECT_ORIGIN": "https://a.example"})
