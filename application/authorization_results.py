@@ -22,10 +22,14 @@ class AuthorizationStarted:
 
 @frozen(kw_only=True)
 class AuthorizationResult:
-    """How an authorization ended, or that it has not yet; where to send the user, if anywhere."""
+    """How an authorization ended, or that it has not yet; where to send the user, if anywhere.
+
+    `late`: it has not for so long that the user shall not wait for it any more.
+    """
 
     connection_id: str
     provider: str
     outcome: Literal["succeeded", "failed", "pending"]
     error: str | None = None
     redirect_url: RedirectUrl | None = None
+    late: bool = False

@@ -7,6 +7,7 @@ import contextlib
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+import attrs
 from attrs import field, frozen
 
 from application.authorization_results import AuthorizationResult
@@ -66,12 +67,15 @@ class CompleteAuthorization:
 
         """
         async with self._store.begin() as tx:
-            attempt = await tx.attempts.by_state(hash_state(state))
+            attempt, now = await tx.attempts.by_state(hash_state(state)), tx.now
         if attempt is None:
             raise AuthorizationNotFound
         if attempt.closed_at is not None:
             return result_of(attempt)
-        return await self._flights.join(attempt.id, lambda: self._complete(attempt, query))
+        result = await self._flights.join(attempt.id, lambda: self._complete(attempt, query))
+        # Unclaimed, it has just come back, or comes again with what Nango did not take, until it expires.
+        late = attempt.claimed_at is not None and not attempt.worth_waiting_for(now)
+        return attrs.evolve(result, late=late)
 
     async def _complete(self, attempt: Attempt, query: Query) -> AuthorizationResult:
         try:

@@ -75,7 +75,7 @@ class ReportAuthorization:
         if connection.provider != provider:
             raise ConnectionNotFound
         async with self._store.begin() as tx:
-            attempts = await tx.attempts.of(company_id, connection_id)
+            attempts, now = await tx.attempts.of(company_id, connection_id), tx.now
         if connection.status is not ACTIVE:
             connection = await self._look(connection, attempts)
         return AuthorizationResult(
@@ -84,6 +84,7 @@ class ReportAuthorization:
             outcome=_outcome(connection, error),
             error=None if connection.status is ACTIVE else safe_error(error),
             redirect_url=self._target(attempts, redirect_url),
+            late=not any(attempt.worth_waiting_for(now) for attempt in attempts),
         )
 
     async def _look(self, connection: Connection, attempts: Sequence[Attempt]) -> Connection:

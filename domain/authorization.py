@@ -31,6 +31,9 @@ HOLD = timedelta(seconds=60)
 GIVE_UP = timedelta(minutes=5)
 """A claim that Nango knows nothing of after this has failed."""
 
+PATIENCE = timedelta(minutes=15)
+"""How long after its start an attempt is waited for where nobody knows when the browser came back."""
+
 KEPT = timedelta(hours=24)
 """How long a closed attempt still answers its callback with the first outcome."""
 
@@ -141,6 +144,17 @@ class Attempt:
     def may_succeed(self, now: datetime) -> bool:
         """Whether its outcome is open: a callback that came in time may take longer than the hour."""
         return self.closed_at is None and (self.claimed_at is not None or now < self.expires_at)
+
+    def worth_waiting_for(self, now: datetime) -> bool:
+        """Whether a person may stay at a page until it ends, which mostly takes seconds.
+
+        Not where it should have ended minutes ago: what stands in the way is for an operator to mend.
+        """
+        if self.closed_at is not None:
+            return False
+        if self.claimed_at is not None:
+            return now < self.claimed_at + GIVE_UP
+        return now < self.created_at + PATIENCE
 
     def next_check(self, now: datetime) -> datetime:
         """When to look again: soon where the browser may end at Nango, at the end where it comes to us."""

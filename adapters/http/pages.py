@@ -74,6 +74,12 @@ def waiting() -> bytes:
     return _page(_WAIT, "One moment", text, head=f'<meta http-equiv="refresh" content="{_AGAIN_AFTER}">')
 
 
+def late() -> bytes:
+    """Say that it is not known yet, and will not be soon: the page stays as it is."""
+    text = "You can close this window. Your application will show how it ended."
+    return _page(_NOTE, "This takes longer than usual", text)
+
+
 def refused(message: str, request_id: str) -> bytes:
     """Say that it did not work."""
     return _page(_BAD, "Not connected", message, note=f"Request id: {request_id}")

@@ -41,6 +41,23 @@ async def test_a_browser_is_told_to_wait_within_sixteen_seconds(world: World, si
     assert loop.time() - began <= 16
 
 
+@pytest.mark.parametrize(("minutes", "late"), [(4, False), (6, True)])
+async def test_a_user_does_not_wait_without_end_where_no_worker_looks(
+    world: World, minutes: int, late: bool
+) -> None:
+    _, url = await _timed_out(world)
+    await world.later(minutes=minutes)
+    result = await world.come_back(url)
+    assert (result.outcome, result.late) == ("pending", late)
+
+
+async def test_a_user_who_took_long_at_the_provider_waits_like_any_other(world: World) -> None:
+    begun = await world.auth_url()
+    await world.later(minutes=50)
+    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
+    assert not (await world.come_back(begun.url)).late
+
+
 async def test_a_relay_that_timed_out_is_not_tried_again(world: World) -> None:
     await _timed_out(world)
     assert world.gateway.calls["relay_callback"] == 1

@@ -33,6 +33,14 @@ async def test_a_forged_success_changes_nothing(world: World) -> None:
     assert await world.connection(connection_id) == before
 
 
+async def test_a_user_whose_session_nango_does_not_confirm_waits_some_minutes_only(world: World) -> None:
+    connection_id = await _with_session(world)
+    assert not (await world.report(connection_id)).late
+    await world.later(minutes=20)
+    result = await world.report(connection_id)
+    assert (result.outcome, result.late) == ("pending", True)
+
+
 async def test_a_forged_failure_changes_nothing(world: World) -> None:
     connection_id = await _with_session(world)
     before = await world.connection(connection_id)

@@ -9,9 +9,11 @@ import attrs
 import pytest
 
 from domain.authorization import (
+    GIVE_UP,
     HOLD,
     LIFETIME,
     LOOKUP_DELAY,
+    PATIENCE,
     RELAY_DEADLINE,
     Attempt,
     AttemptMode,
@@ -37,6 +39,25 @@ CLAIMED = attrs.evolve(ATTEMPT, claimed_at=NOON)
 RECONNECT = attrs.evolve(CLAIMED, nango_id="nango-1")
 TAGS = ATTEMPT.tags("deployment-1")
 GRANT = Grant(nango_id="nango-1", integration="acme", tags=TAGS)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "until"),
+    [
+        (ATTEMPT, PATIENCE),
+        (CLAIMED, GIVE_UP),
+        (attrs.evolve(ATTEMPT, claimed_at=NOON + LIFETIME / 2), LIFETIME / 2 + GIVE_UP),
+    ],
+    ids=["not back yet", "back", "back late"],
+)
+def test_nobody_waits_for_an_outcome_without_end(attempt: Attempt, until: timedelta) -> None:
+    moments = (NOON + until - timedelta(seconds=1), NOON + until)
+    assert [attempt.worth_waiting_for(moment) for moment in moments] == [True, False]
+
+
+def test_nobody_waits_for_what_has_ended() -> None:
+    closed = attrs.evolve(CLAIMED, closed_at=NOON, outcome=Outcome.FAILED, check_at=None)
+    assert not closed.worth_waiting_for(NOON)
 
 
 def test_an_attempt_is_tagged_with_all_that_it_is() -> None:

@@ -162,3 +162,17 @@ async def test_a_user_waits_while_nango_is_silent_and_goes_on_by_itself(
     await world.let_time_pass(started["connectionId"])
     await expect(page).to_have_title("Settings", timeout=15_000)
     assert re.search(r"[?&]success=true&", page.url)
+
+
+async def test_a_user_who_has_waited_for_minutes_is_told_to_go(
+    company: Company, page: Page, nango: Nango, world: World
+) -> None:
+    started = (await company.auth_url("stripe", redirect_url=None)).data
+    await page.goto(started["authUrl"])
+    await nango.fail("nango", "server_error", operation="list_connections")
+    await page.get_by_role("button", name="Authorize").click()
+    await expect(page.get_by_role("heading")).to_have_text("One moment")
+    await world.sql("UPDATE attempts SET claimed_at = claimed_at - interval '6 minutes'")
+    await expect(page.get_by_role("heading")).to_have_text("This takes longer than usual", timeout=30_000)
+    assert await page.locator("meta[http-equiv]").count() == 0
+    await shoot(page, "late")

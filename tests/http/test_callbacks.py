@@ -171,6 +171,7 @@ async def test_a_redirect_is_not_cached_and_tells_nobody_where_it_came_from(
         (SUCCEEDED, 200, "Your account is connected"),
         (FAILED, 400, "Authorization failed: access_denied"),
         (PENDING, 202, '<meta http-equiv="refresh" content="2">'),
+        (attrs.evolve(PENDING, late=True), 202, "You can close this window. Your application will show"),
         (AuthorizationNotFound(), 404, "This authorization link is not known"),
         (GatewayUnavailable(), 503, "Nango does not answer"),
         (RuntimeError("secret"), 500, "Something went wrong on our side"),
@@ -188,6 +189,14 @@ async def test_a_person_gets_a_page(
     answer = await client.get(url, headers=BROWSER)
     assert (answer.status, answer.content_type) == (status, "text/html")
     assert said in await answer.text()
+
+
+async def test_a_page_that_was_waited_at_for_long_does_not_load_itself_again(
+    client: Client, fakes: FakeUseCases
+) -> None:
+    fakes.complete_authorization.answer = attrs.evolve(PENDING, late=True)
+    page = await (await client.get(f"{RELAY}?state=cs_a", headers=BROWSER)).text()
+    assert "http-equiv" not in page
 
 
 @pytest.mark.parametrize("url", [f"{RELAY}?state=cs_a", f"{REPORT}?connectionId={ID}"])

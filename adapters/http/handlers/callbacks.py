@@ -89,6 +89,6 @@ def _present(request: web.Request, result: AuthorizationResult) -> web.StreamRes
 
 def _wait(request: web.Request, result: AuthorizationResult) -> web.StreamResponse:
     if wants_page(request):
-        return page(pages.waiting(), status=202)
+        return page(pages.late() if result.late else pages.waiting(), status=202)
     message = "OAuth authorization is not confirmed yet"
     return ok(CompletedAuthorization(result.connection_id, result.provider, PENDING, message), status=202)
