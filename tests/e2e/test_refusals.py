@@ -120,10 +120,12 @@ def test_a_database_that_is_away_is_one_line(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "dev"])
-def test_a_broken_provider_file_is_one_line(tmp_path: Path, command: str) -> None:
+def test_each_fault_of_a_provider_file_is_one_line(tmp_path: Path, command: str) -> None:
     (tmp_path / "acme.toml").write_text('key = "other"')
     settings = {**GOOD, "providers_dir": tmp_path, "data_dir": tmp_path / "data", "port": free_port()}
-    assert "acme.toml" in one_line(here(command, **settings))
+    ended = here(command, **settings)
+    assert (ended.status, ended.printed) == (1, "")
+    assert all("acme.toml:1: " in line for line in ended.said.splitlines()), ended.said
 
 
 def test_a_company_that_cannot_be_one_is_refused() -> None:
