@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 settings.register_profile("connections", deadline=None, derandomize=True)
 settings.load_profile("connections")
 
-_TEMPLATE = "template_of_tests"
+TEMPLATE = "template_of_tests"
 _EMPTY = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid();
@@ -74,21 +74,21 @@ async def _prepare(url: str) -> None:
         for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             await connection.execute(f"ALTER SYSTEM SET {setting} = off")
         await connection.execute("SELECT pg_reload_conf()")
-        await connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    await migrate(named(url, _TEMPLATE))
+        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    await migrate(named(url, TEMPLATE))
 
 
 @pytest.fixture
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
     """A database that was never migrated, for this test alone."""
-    async with _database(postgres_server, "template1") as url:
+    async with copied_database(postgres_server, "template1") as url:
         yield url
 
 
 @pytest.fixture
 async def own_database_url(postgres_server: str) -> AsyncIterator[str]:
     """A migrated database for this test alone, whose schema it may damage."""
-    async with _database(postgres_server, _TEMPLATE) as url:
+    async with copied_database(postgres_server, TEMPLATE) as url:
         yield url
 
 
@@ -107,7 +107,7 @@ async def database_url(postgres_server: str, _spare_databases: list[str]) -> Asy
     else:
         name = f"test_{next(_numbers)}"
         async with _maintenance(postgres_server) as connection:
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield named(postgres_server, name)
     _spare_databases.append(name)
 
@@ -123,7 +123,8 @@ async def postgres_pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @asynccontextmanager
-async def _database(server: str, template: str) -> AsyncIterator[str]:
+async def copied_database(server: str, template: str) -> AsyncIterator[str]:
+    """Give the URL of a copy of a database, which is gone with the block."""
     name = f"test_{next(_numbers)}"
     async with _maintenance(server) as connection:
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
+import pytest_asyncio
 
 from adapters.postgres.connections import _FOR_AUTH_URL
 from adapters.postgres.listing import _cursor_after, _statement
@@ -15,6 +18,7 @@ from adapters.postgres.store import _FIND, _SHOW, _SWEEP, _TAKE_JOBS, PostgresSt
 from adapters.postgres.watch import _STALE, _WALK
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
+from tests.conftest import TEMPLATE, copied_database
 from tests.contract.store.base import ACME
 
 if TYPE_CHECKING:
@@ -45,22 +49,34 @@ SELECT company_id, id::bytea, 'x', id, 'x' FROM connections
 """
 
 
-@pytest.fixture
-async def full(own_database_url: str) -> AsyncIterator[Pool]:
-    """20,000 connections of 51 companies, a third of them one company's.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(postgres_server: str) -> AsyncIterator[str]:
+    """The name of a database with 20,000 connections of 51 companies, a third of them one company's.
 
     Each has work owed tomorrow, and was made with a key of today.
     """
-    pool = await open_pool(own_database_url)
-    async with pool.acquire() as connection, connection.transaction():
+    async with copied_database(postgres_server, TEMPLATE) as url:
+        await _fill(url)
+        yield urlsplit(url).path.removeprefix("/")
+
+
+async def _fill(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    async with connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute("SET LOCAL statement_timeout = 0")
-        await connection.execute(_FILL, timeout=60)
-        await connection.execute(_FILL_JOBS, timeout=60)
-        await connection.execute(_FILL_RECORDS, timeout=60)
-        await connection.execute("ANALYZE connections, jobs, idempotency_records", timeout=60)
-    yield pool
-    await pool.close()
+        for statement in (_FILL, _FILL_JOBS, _FILL_RECORDS):
+            await connection.execute(statement)
+        await connection.execute("ANALYZE connections, jobs, idempotency_records")
+    await connection.close()
+
+
+@pytest.fixture
+async def full(postgres_server: str, filled: str) -> AsyncIterator[Pool]:
+    """A copy of the filled database for one test."""
+    async with copied_database(postgres_server, filled) as url:
+        pool = await open_pool(url)
+        yield pool
+        await pool.close()
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

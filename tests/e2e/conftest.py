@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from application.ports import Scope
-from tests.conftest import _TEMPLATE, _database
+from tests.conftest import TEMPLATE, copied_database
 from tests.e2e.harness import Process, free_port, running
 from tests.e2e.journeys import Browser, Company, Nango
 from tests.e2e.world import World, start_nango
@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 def shared_database_url(postgres_server: str) -> Iterator[str]:
     """One migrated database for the shared world."""
     with asyncio.Runner() as runner:
-        database = _database(postgres_server, _TEMPLATE)
+        database = copied_database(postgres_server, TEMPLATE)
         yield runner.run(database.__aenter__())
         runner.run(database.__aexit__(None, None, None))
 

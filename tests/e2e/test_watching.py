@@ -17,7 +17,7 @@ import pytest
 from attrs import frozen
 
 from adapters.sandbox.webhooks import signatures
-from tests.conftest import _TEMPLATE, _database
+from tests.conftest import TEMPLATE, copied_database
 from tests.e2e.harness import Process, free_port, running
 from tests.e2e.journeys import Answer, Browser, Company, Nango, ask, connect, eventually
 from tests.e2e.world import World, start_nango
@@ -48,7 +48,7 @@ def deployments(
         nango = stack.enter_context(running(start_nango(logs, "http://127.0.0.1:1/oauth/callback")))
         found: dict[str, tuple[World, Process]] = {}
         for name, settings in DEPLOYMENTS.items():
-            database = _database(postgres_server, _TEMPLATE)
+            database = copied_database(postgres_server, TEMPLATE)
             url = runner.run(database.__aenter__())
             stack.callback(_leave, runner, database)
             port = free_port()
