@@ -228,12 +228,20 @@ class Protocol(web.RequestHandler):
             return
         super().data_received(data)
         self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
+        if self._unreadable:
+            self._give_up_body()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
         elif self._head_deadline is None and self._waiter is not None and not self._waiter.done():
             # Else these are the body of a request under way, whose reader has a deadline of its own.
             self._expect_a_head()
+
+    def _give_up_body(self) -> None:
+        # aiohttp lets whoever reads the body of a request wait for what now cannot come.
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError("the rest of the body is not HTTP"))
 
     def _expect_a_head(self) -> None:
         loop = asyncio.get_running_loop()
@@ -253,6 +261,14 @@ class Protocol(web.RequestHandler):
         if self._read_deadline is not None:
             self._read_deadline.cancel()
             self._read_deadline = None
+
+    def log_exception(self, *args: Any, exc_info: object = None, **how: Any) -> None:
+        """Write a traceback, but not of a body that cannot be read: its request has had its answer and line.
+
+        aiohttp runs into it once more when it drops what nobody has read.
+        """
+        if not isinstance(exc_info, web.RequestPayloadError):
+            super().log_exception(*args, exc_info=exc_info, **how)
 
     def handle_error(
         self,
