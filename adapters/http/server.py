@@ -228,8 +228,7 @@ class Protocol(web.RequestHandler):
             return
         super().data_received(data)
         self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
-        if self._unreadable:
-            self._give_up_body()
+        self._give_up_body()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
@@ -240,7 +239,7 @@ class Protocol(web.RequestHandler):
     def _give_up_body(self) -> None:
         # aiohttp lets whoever reads the body of a request wait for what now cannot come.
         request = self._current_request
-        if request is not None and not request.content.is_eof():
+        if self._unreadable and request is not None and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError("the rest of the body is not HTTP"))
 
     def _expect_a_head(self) -> None:
