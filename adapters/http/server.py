@@ -228,7 +228,8 @@ class Protocol(web.RequestHandler):
             return
         super().data_received(data)
         self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
-        self._give_up_body()
+        if self._unreadable and self._current_request is not None:
+            self._give_up_body(self._current_request)
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
@@ -236,10 +237,9 @@ class Protocol(web.RequestHandler):
             # Else these are the body of a request under way, whose reader has a deadline of its own.
             self._expect_a_head()
 
-    def _give_up_body(self) -> None:
+    def _give_up_body(self, request: web.BaseRequest) -> None:
         # aiohttp lets whoever reads the body of a request wait for what now cannot come.
-        request = self._current_request
-        if self._unreadable and request is not None and not request.content.is_eof():
+        if not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError("the rest of the body is not HTTP"))
 
     def _expect_a_head(self) -> None:
