@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 # The same examples each time, however slow the machine: `make chaos` is what looks for new ones.
 settings.register_profile("connections", deadline=None, derandomize=True)
 settings.load_profile("connections")
+
+# Thousands of tests are made and stay: looking for garbage among them took a third of the collection.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
 
 TEMPLATE = "template_of_tests"
 _EMPTY = """

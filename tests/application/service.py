@@ -29,6 +29,8 @@ SETTINGS = Settings(
 )
 
 catalogue = cache(lambda: load_catalogue(None, entry_points=False))
+_container = cache(lambda: compose(SETTINGS, pool=None, session=None))
+"""Putting one together takes longer than most tests: all in a process share it, and none what it makes."""
 
 
 def catalogue_without(key: str) -> Catalogue:
@@ -62,17 +64,21 @@ class Service:
         settings: Settings = SETTINGS,
         providers: ProviderCatalogue | None = None,
     ) -> None:
-        container = compose(settings, pool=None, session=None)
-        container.store.override(store)
-        container.gateway.override(gateway)
-        container.api_keys.override(api_keys)
-        container.catalogue.override(providers or catalogue())
-        self.use_cases: UseCases = container.use_cases()
-        self.do_due_work: DoDueWork = container.do_due_work()
-        self.schedule_checks: ScheduleChecks = container.schedule_checks()
-        self.sweep_grants: SweepGrants = container.sweep_grants()
-        # The two that look at a clock of their own get ours.
-        self.authenticate = Authenticate(api_keys, monotonic)
-        self.report_authorization = ReportAuthorization(
-            store, container.confirm(), SETTINGS.redirect_origins, LookBudget(monotonic)
-        )
+        container = _container()
+        container.reset_singletons()
+        with container.override_providers(
+            settings=settings,
+            store=store,
+            gateway=gateway,
+            api_keys=api_keys,
+            catalogue=providers or catalogue(),
+        ):
+            self.use_cases: UseCases = container.use_cases()
+            self.do_due_work: DoDueWork = container.do_due_work()
+            self.schedule_checks: ScheduleChecks = container.schedule_checks()
+            self.sweep_grants: SweepGrants = container.sweep_grants()
+            # The two that look at a clock of their own get ours.
+            self.authenticate = Authenticate(api_keys, monotonic)
+            self.report_authorization = ReportAuthorization(
+                store, container.confirm(), SETTINGS.redirect_origins, LookBudget(monotonic)
+            )

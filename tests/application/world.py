@@ -83,11 +83,12 @@ class World:
         return await self.service.do_due_work()
 
     async def work_for(self, **time: float) -> None:
-        """Let time pass with a worker that looks every second."""
-        end = self.now() + timedelta(**time)
-        while self.now() < end:
+        """Let time pass with a worker that looks every second, or every five where it is long."""
+        end = self._loop.time() + timedelta(**time).total_seconds()
+        pause = 5 if timedelta(**time) >= timedelta(minutes=10) else 1
+        while self._loop.time() < end:
             await self.work()
-            await asyncio.sleep(1)
+            await asyncio.sleep(pause)
         await self.work()
 
     # ── what a company's programs do ──────────────────────────────────────────────────────────────
