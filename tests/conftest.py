@@ -34,9 +34,23 @@ settings.load_profile("connections")
 # Thousands of tests are made and stay: looking for garbage among them took a third of the collection.
 gc.disable()
 
+_LONG = (
+    "test_scenarios.py",
+    "test_openapi.py",
+    "test_outage.py",
+    "test_processes.py",
+    "test_slow_clients.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin each folder with the files that take long: what begins last keeps one process alone busy."""
+    items.sort(key=lambda item: (item.path.parent, item.path.name not in _LONG))
+
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()
 
 

@@ -76,25 +76,18 @@ async def test_what_dev_has_connected_outlives_its_restart_and_its_death(
     assert working_below(data_dir) == []
 
 
-def test_dev_prints_a_line_that_works_when_pasted(data_dir: Path, tmp_path: Path) -> None:
+def test_what_dev_prints_works_when_pasted(data_dir: Path, tmp_path: Path) -> None:
     with running(dev(data_dir, free_port(neighbours=1), tmp_path / "log")) as service:
-        line = next(line for line in service.said.splitlines() if "curl" in line and "auth-url" in line)
-        pasted = subprocess.run(line, shell=True, capture_output=True, check=True)  # noqa: S602 - as a user does
-        assert b'"success":true' in pasted.stdout
+        [call] = [line for line in service.said.splitlines() if "curl" in line and "auth-url" in line]
+        assert b'"success":true' in pasted(call)
+        [database] = [line for line in service.said.splitlines() if "CONNECTIONS_DATABASE_URL" in line]
+        assert b"development" in pasted(f"{database.strip()} {sys.executable} -m entrypoints keys list")
         service.stop()
 
 
-def test_dev_says_how_other_commands_find_its_database(data_dir: Path, tmp_path: Path) -> None:
-    with running(dev(data_dir, free_port(neighbours=1), tmp_path / "log")) as service:
-        line = next(line for line in service.said.splitlines() if "CONNECTIONS_DATABASE_URL" in line)
-        pasted = subprocess.run(  # noqa: S602 - as a user does
-            f"{line.strip()} {sys.executable} -m entrypoints keys list",
-            shell=True,
-            capture_output=True,
-            check=True,
-        )
-        assert b"development" in pasted.stdout
-        service.stop()
+def pasted(line: str) -> bytes:
+    done = subprocess.run(line, shell=True, capture_output=True, check=True)  # noqa: S602 - as a user does
+    return done.stdout
 
 
 # ── serve ─────────────────────────────────────────────────────────────────────────────────────────────
