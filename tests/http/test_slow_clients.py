@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from adapters.http import inputs
-from adapters.http.server import Protocol, Runner
+from adapters.http.protocol import Protocol
+from adapters.http.server import Runner
 from tests.http.fakes import ID, WRITE_KEY
 from tests.http.raw import exchange_at
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from adapters.http.answers import envelope as in_envelope
 from adapters.http.errors import UNEXPECTED, UNREADABLE, BodyTooLarge, refusal
+from adapters.http.protocol import TOO_LONG
 from adapters.http.schemas import Refused
-from adapters.http.server import TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
