@@ -37,7 +37,7 @@ class Row:
 
 
 ROWS: Sequence[Row] = (
-    Row(sigkill, {"requests": 1000}, {"requests": 20_000}),
+    Row(sigkill, {"requests": 600}, {"requests": 20_000}),
     Row(crash_points, {"only": {name: ENDPOINTS[name] for name in CORE}, "every": 4}, {}),
     Row(auth_urls, {"times": 3}, {"times": 50}),
     Row(endings, {"times": 10}, {"times": 50}),
