@@ -109,7 +109,10 @@ class ConfirmAttempt:
     async def _came_late(
         self, tx: Transaction, connection: Connection, attempt: Attempt, proof: Grant
     ) -> list[Job]:
-        """Remove what a closed attempt left at Nango; its own earlier success leaves nothing."""
+        """Remove what a closed attempt left at Nango; its own earlier success leaves nothing.
+
+        A reconnect leaves the connection's own grant: the removal spares it, and owes it a look.
+        """
         ended = await tx.attempts.get(attempt.id)
         if ended is None or ended.outcome is Outcome.SUCCEEDED:
             return []

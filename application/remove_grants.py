@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from application.owed import INLINE, removal, try_again
+from application.owed import INLINE, owe_a_look, removal, try_again
 from domain.authorization import HOLD, AttemptMode, Outcome
 from domain.errors import DomainError, IntegrationMissing
 
@@ -27,6 +27,8 @@ PATIENT = 4.5
 HURRIED = 0.4
 """Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
 
+_AT_ONCE = timedelta(0)
+
 
 @frozen
 class RemoveGrants:
@@ -36,10 +38,14 @@ class RemoveGrants:
     that it is over; see `is_over`. Otherwise good connections would look like orphans after a restored
     backup. A grant that the job names is removed even if it has lost its tags at Nango, but not if it is the
     connection's own, or if its tags are another deployment's.
+
+    A reconnect keeps its Nango id, so what one leaves that succeeds after its attempt has ended is the
+    connection's own grant, with credentials that nobody has looked at. It stays, and a look is owed.
     """
 
     _store: Store
     _gateway: AuthGateway
+    _ids: Ids
 
     async def __call__(self, job: Job) -> None:
         """Remove, and owe it no more.
@@ -66,8 +72,11 @@ class RemoveGrants:
             # Under an integration that Nango has no more there is nothing; what moved is found by its tags.
             with suppress(IntegrationMissing):
                 await self._gateway.delete(integration, nango_id)
+        unseen = any(_is_unseen(grant, connection, attempts) for grant in grants)
         async with self._store.begin() as tx:
             await tx.jobs.finish(job.id)
+            if unseen:
+                await owe_a_look(tx, connection, self._ids, delay=_AT_ONCE)
 
     async def later(self, job: Job) -> None:
         """Try again with a growing delay, for as long as it takes."""
@@ -91,6 +100,16 @@ def is_over(grant: Grant, connection: Connection, closed: set[str]) -> bool:
     if connection.deleted_at is not None:
         return True
     return grant.nango_id != connection.nango_id and grant.tags.get("attempt") in closed
+
+
+def _is_unseen(grant: Grant, connection: Connection, attempts: Sequence[Attempt]) -> bool:
+    """Whether an attempt that had ended without success has put new credentials into the connection's grant.
+
+    They may work where those before did not, and they may be another account's.
+    """
+    lost = {attempt.id for attempt in attempts if attempt.outcome not in (None, Outcome.SUCCEEDED)}
+    own = connection.deleted_at is None and grant.nango_id == connection.nango_id
+    return own and grant.tags.get("attempt") in lost
 
 
 def _is_kept(job: Job, connection: Connection, grants: Sequence[Grant], deployment: str) -> bool:

@@ -108,7 +108,7 @@ class Container(containers.DeclarativeContainer):
         CheckHealth, store, gateway, probe, renew, environment, settings.provided.verify_interval
     )
     identify = providers.Singleton(IdentifyAccount, store, gateway, probe)
-    remove = providers.Singleton(RemoveGrants, store, gateway)
+    remove = providers.Singleton(RemoveGrants, store, gateway, ids)
     confirm = providers.Singleton(ConfirmAttempt, store, gateway, ids, identify, remove)
     import_credentials = providers.Singleton(ImportCredentials, store, gateway, probe)
     settle_import = providers.Singleton(SettleImport, store, ids, remove)

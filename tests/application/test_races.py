@@ -244,6 +244,34 @@ async def test_a_loser_that_comes_back_with_the_winners_grant_does_not_remove_it
     assert (await world.connection(connection.id)).status is ACTIVE
 
 
+async def test_a_reconnect_that_succeeds_while_it_is_given_up_is_found_active_by_itself(world: World) -> None:
+    connection = await world.in_error()
+    session = await world.open_session(connection.id)
+    await world.later(minutes=60)
+    giving_up, nothing_there = await world.catch("find_grants", world.work())
+    await world.finish_session(session)
+    noticing, success = await world.catch("find_grants", world.report(connection.id))
+    nothing_there.set()
+    await giving_up
+    success.set()
+    await noticing
+    await world.work_for(seconds=5)
+    assert (await world.connection(connection.id)).status is ACTIVE
+
+
+async def test_another_account_that_a_loser_of_a_reconnect_brings_late_is_told(world: World) -> None:
+    connection = await world.in_error()
+    slow, quick = await world.auth_url(), await world.auth_url()
+    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
+    await world.come_back(slow.url)
+    await world.later(seconds=60)
+    await world.come_back(quick.url)
+    await world.nango_finishes(slow.url)
+    world.answer(connection, 200, {"id": "acct_2", "name": "Somebody else"})
+    await world.work_for(minutes=2)
+    assert (await world.connection(connection.id)).external_account_id == "acct_2"
+
+
 # ── delete and disconnect ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -47,6 +47,21 @@ async def test_a_removal_that_names_the_grant_in_use_removes_nothing(world: Worl
     assert world.grants() == {nango_id(connection)}
 
 
+async def test_a_removal_that_finds_the_grant_as_it_was_authorized_owes_no_look(world: World) -> None:
+    connection = await world.authorize()
+    async with world.store.begin() as tx:
+        job = Job(
+            id="early",
+            kind=JobKind.REMOVE,
+            company_id=connection.company_id,
+            connection_id=connection.id,
+            due_at=tx.now,
+        )
+        await tx.jobs.add(job)
+    await world.work()
+    assert await _nothing_is_owed(world)
+
+
 async def test_a_deleted_connection_is_not_found_and_not_listed(world: World) -> None:
     connection = await world.authorize()
     await world.delete(connection.id)

@@ -14,6 +14,7 @@ from adapters.memory.gateway import MemoryGateway
 from adapters.memory.store import now_in_milliseconds
 from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.store import PostgresStore
+from adapters.system.ids import SystemIds
 from application.authorization_state import hash_state
 from application.ports import Job, JobKind
 from application.remove_grants import RemoveGrants
@@ -120,7 +121,7 @@ async def test_what_is_being_stored_is_not_taken_for_what_was_lost(
 
     monkeypatch.setattr(PostgresAttempts, "of", interrupted)
     if who == "a removal":
-        await RemoveGrants(scene.store, scene.gateway)(scene.removal())
+        await RemoveGrants(scene.store, scene.gateway, SystemIds())(scene.removal())
     else:
         await scene.service.sweep_grants()
     await asyncio.gather(*back)
