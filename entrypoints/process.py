@@ -170,8 +170,9 @@ def supervise(workers: int, listener: socket.socket, *, with_worker: bool) -> in
 def _start(
     listener: socket.socket, lifeline: int, number: int, *, with_worker: bool
 ) -> subprocess.Popen[bytes]:
+    # -P: a folder called `entrypoints` where we were started is not ourselves.
     return subprocess.Popen(  # noqa: S603 - ourselves again
-        [sys.executable, "-m", "entrypoints", "serve", *(["--with-worker"] if with_worker else [])],
+        [sys.executable, "-P", "-m", "entrypoints", "serve", *(["--with-worker"] if with_worker else [])],
         pass_fds=[listener.fileno(), lifeline],
         env={
             **os.environ,
