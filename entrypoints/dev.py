@@ -56,7 +56,8 @@ def run_dev(settings: Settings) -> None:
             using.append("PostgreSQL   CONNECTIONS_DATABASE_URL")
         sandbox: socket.socket | None = None
         if settings.nango_secret_key is None:
-            sandbox = stack.enter_context(process.listening(settings.host, settings.port + 1))
+            named = "CONNECTIONS_PORT (the sandbox takes the one after it)"
+            sandbox = stack.enter_context(process.listen(settings.host, settings.port + 1, named))
             using.append(f"Nango        SANDBOX at http://localhost:{settings.port + 1}: no real accounts")
             settings = attrs.evolve(
                 settings,

@@ -78,7 +78,8 @@ def listen(host: str, port: int, setting: str) -> Iterator[socket.socket]:
 
 
 def _reason(problem: Exception) -> str:
-    return getattr(problem, "strerror", None) or "there is no such port"
+    # What the standard library adds in brackets is the address, which the line has named.
+    return (getattr(problem, "strerror", None) or "there is no such port").partition(" (while ")[0]
 
 
 def own_number() -> int:

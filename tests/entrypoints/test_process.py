@@ -1,12 +1,13 @@
-"""How processes start."""
+"""How processes start: on which port, and with whose code."""
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.harness import Process, environment, free_port, running
+from tests.e2e.harness import Process, environment, free_port, run, running
 
 SETTINGS = {
     "database_url": "postgresql://nobody@127.0.0.1:1/nothing",
@@ -35,3 +36,19 @@ def test_they_run_their_parent_s_code_whatever_lies_in_the_folder_where_it_was_s
         server.wait_ready("/healthz")
         assert server.stop() == 0
         assert "another code" not in server.said
+
+
+def test_a_port_that_is_taken_is_told_in_one_line_without_repeating_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", **SETTINGS, port=port)
+    line = f"CONNECTIONS_HOST, CONNECTIONS_PORT: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert done.stderr == f"connections: {line}\n"
+
+
+def test_dev_says_that_the_port_which_is_taken_is_the_sandbox_s(tmp_path: Path) -> None:
+    port = free_port(neighbours=1)
+    with socket.create_server(("127.0.0.1", port + 1)):
+        done = run("dev", data_dir=tmp_path, database_url=SETTINGS["database_url"], port=port)
+    named = "CONNECTIONS_PORT (the sandbox takes the one after it)"
+    assert f"{named}: cannot listen on 127.0.0.1:{port + 1}: " in done.stderr
