@@ -97,7 +97,7 @@ def migrate() -> None:
 @main.command()
 @_json_option
 def doctor(as_json: bool) -> None:
-    """Say what is wrong with this deployment, and what to do; 1 where something does not work."""
+    """Say what is wrong with this deployment, and what to do. Ends with 1 where something does not work."""
     settings = _settings("database_url", "nango_secret_key")
     configure_logs("error", settings.log_format)  # the report says it all
     _report(asyncio.run(examine(settings)), as_json=as_json)
@@ -105,7 +105,7 @@ def doctor(as_json: bool) -> None:
 
 @main.command()
 def dev() -> None:
-    """Run everything on this machine: PostgreSQL and a Nango sandbox where no setting names real ones."""
+    """Run everything on this machine. PostgreSQL and Nango are stand-ins where no setting names real ones."""
     from entrypoints.dev import run_dev  # noqa: PLC0415 - needs the optional embedded PostgreSQL
 
     run_dev(_settings())
@@ -128,7 +128,9 @@ def keys() -> None:
 def create_key(company: str, scope: str, label: str | None) -> None:
     """Make a key and print it, once; only its SHA-256 is kept."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", company):
-        raise click.BadParameter("must be 1 to 64 letters, digits, dots, dashes or underscores")
+        raise click.BadParameter(
+            "must be 1 to 64 letters, digits, dots, dashes or underscores", param_hint="--company"
+        )
     key = make_key(secrets.token_bytes(32))
 
     async def create(container: Container) -> ApiKeyRecord:
@@ -155,7 +157,7 @@ def list_keys(company: str | None) -> None:
 @keys.command("revoke")
 @click.argument("prefix")
 def revoke_key(prefix: str) -> None:
-    """Revoke the live keys that begin with PREFIX; every replica refuses them within a second."""
+    """Revoke the live key of this PREFIX. Every replica refuses it within a second."""
     records = _with_container(lambda container: container.api_keys().revoke(prefix))
     if not records:
         _fail(f"no live key has the prefix {prefix}; `connections keys list` shows them")
@@ -173,7 +175,7 @@ def providers() -> None:
 
 @providers.command("list")
 def list_providers() -> None:
-    """List every provider, built in, installed or from CONNECTIONS_PROVIDERS_DIR."""
+    """List every provider. Some are built in, some installed, some in CONNECTIONS_PROVIDERS_DIR."""
     settings = _settings()
     rows = [
         (
@@ -200,12 +202,12 @@ def list_providers() -> None:
 )
 @_json_option
 def check_provider_file(file: Path, parameters: tuple[str, ...], as_json: bool) -> None:
-    """Check a provider's FILE; where CONNECTIONS_NANGO_SECRET_KEY is set, try it against Nango, too."""
+    """Check a provider's FILE. Where CONNECTIONS_NANGO_SECRET_KEY is set, it is tried against Nango, too."""
     given = {}
     for each in parameters:
         name, separator, value = each.partition("=")
         if not separator:
-            raise click.BadParameter(f"{name!r} is not NAME=VALUE")
+            raise click.BadParameter(f"{name!r} is not NAME=VALUE", param_hint="--parameter")
         given[name] = value
     settings = _settings()
     configure_logs("error", settings.log_format)  # the report says it all
