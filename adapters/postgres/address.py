@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +18,8 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
 }
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+_USUAL_AUTHORITY = "~/.postgresql/root.crt"
 _ENCODED = "; special characters in a password are percent-encoded (# is %23, / is %2F, @ is %40)"
 
 
@@ -45,6 +49,29 @@ def check_address(url: str) -> None:
     for name, words in _WORDS.items():
         if query.get(name, words[0]) not in words:
             raise ValueError(f"must have one of {', '.join(words)} as its {name}")
+    if query.get("sslmode") != "disable":
+        _check_certificates(query)
+
+
+def _check_certificates(query: Mapping[str, str]) -> None:
+    # The driver notices at the first use, and says neither which file is missing nor that one must be named.
+    for name in _FILES:
+        if name in query and not _readable(query[name]):
+            raise ValueError(f"must name a file that we may read as its {name}")
+    mode = query.get("sslmode", "")
+    # Unlike Path's, this way to look up a home does not fail where there is none.
+    usual = os.environ.get("PGSSLROOTCERT") or os.path.expanduser(_USUAL_AUTHORITY)  # noqa: PTH111 - see above
+    named = query.keys() & {"sslrootcert", "service"}
+    if mode.startswith("verify-") and not named and not _readable(usual):
+        raise ValueError(f"must name its authority's certificate (sslrootcert=/path/to/ca.crt) for {mode}")
+
+
+def _readable(path: str) -> bool:
+    try:
+        with Path(path).open("rb"):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _query(text: str) -> Mapping[str, str]:

@@ -141,7 +141,7 @@ def test_a_first_key_that_no_caller_could_use_is_refused(key: str) -> None:
     "url",
     [
         "postgresql://connections:hunter2@db.example/connections",
-        "postgres://db.example:5433/connections?sslmode=verify-full",
+        "postgres://db.example:5433/connections?sslmode=require",
         "postgresql://connections:hunter%232@[fd00::1]:5432/connections",
         "postgresql://connections:hunter2@db1,db2:5433/connections?target_session_attrs=read-write",
         "postgresql:///connections?host=db1,db2&port=5432,5433&target_session_attrs=primary",
@@ -150,9 +150,23 @@ def test_a_first_key_that_no_caller_could_use_is_refused(key: str) -> None:
         "postgresql:///connections",
         "postgresql://connections@/connections",
         "postgresql://?service=connections",
+        f"postgresql://db.example/connections?sslmode=verify-full&sslrootcert={__file__}",
+        "postgresql://db.example/connections?sslmode=disable&sslrootcert=/nowhere/root.crt",
     ],
 )
 def test_a_database_is_named_in_any_way_that_the_driver_knows(url: str) -> None:
+    assert read_settings({"CONNECTIONS_DATABASE_URL": url}).database_url == url
+
+
+def test_a_database_is_verified_by_the_certificate_that_the_driver_finds_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "postgresql://db.example/connections?sslmode=verify-full"
+    (tmp_path / ".postgresql").mkdir()
+    (tmp_path / ".postgresql" / "root.crt").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
+
     assert read_settings({"CONNECTIONS_DATABASE_URL": url}).database_url == url
 
 
@@ -177,11 +191,16 @@ def test_a_database_is_named_in_any_way_that_the_driver_knows(url: str) -> None:
         ("postgresql://u:hunter2@2@db/connections", "percent-encoded"),
         ("postgresql://u:hunter2@db/connections?sslmode=always", "as its sslmode"),
         ("postgresql://u:hunter2@db/connections?target_session_attrs=master", "as its target_session_attrs"),
+        ("postgresql://u:hunter2@db/connections?sslrootcert=/nowhere/root.crt", "as its sslrootcert"),
+        ("postgresql://u:hunter2@db/connections?sslmode=require&sslkey=/", "as its sslkey"),
+        ("postgresql://u:hunter2@db/connections?sslmode=verify-full", "(sslrootcert=/path/to/ca.crt)"),
     ],
 )
 def test_a_database_that_cannot_be_reached_by_its_address_is_refused_without_saying_it(
-    url: str, words: str
+    url: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PGSSLROOTCERT", raising=False)
     with pytest.raises(SettingsError, match=r"^CONNECTIONS_DATABASE_URL must") as refused:
         read_settings({"CONNECTIONS_DATABASE_URL": url})
     assert words in str(refused.value)
