@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_ANY_WIDTH = 100_000
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
@@ -265,10 +267,16 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
 
-    table = Table(*columns, box=None)
+    # For a program a row is a line. The first column, which other commands take, is never cut.
+    width = None if sys.stdout.isatty() else _ANY_WIDTH
+    whole = max((len(row[0]) for row in rows), default=0)
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold", min_width=whole if column == columns[0] else None)
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False).print(table)
+    # Brackets and colons in it were written by somebody, and mean neither colours nor pictures.
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def _fail(message: str) -> NoReturn:
