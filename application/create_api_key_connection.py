@@ -19,7 +19,7 @@ from domain.errors import ConnectionNotFound
 from domain.provider import normalise_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from application.import_credentials import ImportCredentials
     from application.ports import Ids, ProviderCatalogue, Store
@@ -74,6 +74,7 @@ class CreateApiKeyConnection:
             metadata=metadata,
             parameters=normalise_parameters(api_key.parameters, parameters),
             credentials=api_key.fill(credentials),
+            secrets=api_key.secrets(credentials),
             api_key=api_key,
             actor=actor,
         )
@@ -123,7 +124,11 @@ class CreateApiKeyConnection:
     ) -> ConnectionCreated:
         try:
             verdict = await self._importing(
-                connection, nango_id_of(connection), wanted.api_key, wanted.credentials
+                connection,
+                nango_id_of(connection),
+                wanted.api_key,
+                wanted.credentials,
+                secrets=wanted.secrets,
             )
         except BaseException as problem:
             await self._settle.discard(
@@ -148,6 +153,7 @@ class CreateApiKeyConnection:
 @frozen(kw_only=True)
 class _Wanted(NewConnection):
     credentials: Mapping[str, str] = field(repr=False)
+    secrets: Sequence[str] = field(repr=False)
     api_key: ApiKey
 
 

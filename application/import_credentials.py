@@ -12,7 +12,7 @@ from application.settle import REFUSED
 from domain.errors import CredentialsRefused, DomainError, GatewayTimeout, GrantNotFound, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from application.ports import AuthGateway, Store, Verdict
     from application.probe_account import ProbeAccount
@@ -51,11 +51,18 @@ class ImportCredentials:
     _probe: ProbeAccount
 
     async def __call__(
-        self, connection: Connection, nango_id: str, api_key: ApiKey, credentials: Mapping[str, str]
+        self,
+        connection: Connection,
+        nango_id: str,
+        api_key: ApiKey,
+        credentials: Mapping[str, str],
+        *,
+        secrets: Collection[str],
     ) -> Verdict:
         """Give what the provider says of the key, which is good.
 
-        `credentials` are Nango's, filled already; they are passed on and forgotten.
+        `credentials` are Nango's, filled already; they are passed on and forgotten. `secrets` are what
+        nobody may read who is told what the provider says of them.
 
         Raises:
             CredentialsRefused: the provider does not accept the key.
@@ -75,7 +82,7 @@ class ImportCredentials:
             },
         )
         imported = attrs.evolve(connection, nango_id=nango_id, integration=api_key.integration)
-        return await self._try(imported)
+        return await self._try(imported, secrets)
 
     async def look(self, imported: Connection) -> Verdict:
         """Ask about a key of which nobody knows whether Nango has it.
@@ -92,8 +99,8 @@ class ImportCredentials:
             raise GrantNotFound
         return await self._try(imported)
 
-    async def _try(self, imported: Connection) -> Verdict:
-        verdict = await self._probe(imported)
+    async def _try(self, imported: Connection, secrets: Collection[str] = ()) -> Verdict:
+        verdict = await self._probe(imported, secrets=secrets)
         if verdict.health is Health.DEAD:
             raise CredentialsRefused(verdict.reason or REFUSED)
         return verdict

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from application.described import adapter_of
-from application.ports import Health, Verdict
+from application.ports import Health, Verdict, without
 from domain.errors import InvalidInput, ProviderCallImpossible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from application.ports import AuthGateway, GrantDetails, ProviderAdapter, ProviderCatalogue
     from domain.connection import Connection
@@ -24,8 +24,16 @@ class ProbeAccount:
     _gateway: AuthGateway
     _catalogue: ProviderCatalogue
 
-    async def __call__(self, connection: Connection, details: GrantDetails | None = None) -> Verdict:
+    async def __call__(
+        self,
+        connection: Connection,
+        details: GrantDetails | None = None,
+        *,
+        secrets: Collection[str] = (),
+    ) -> Verdict:
         """Judge the credentials; `details` where Nango's own knowledge of the connection is at hand.
+
+        `secrets` are credentials at hand, in case that the provider repeats them.
 
         A provider without an identity call is taken at Nango's word that the credentials are there.
 
@@ -47,7 +55,8 @@ class ProbeAccount:
         )
         config: Mapping[str, Any] = details.connection_config if details else {}
         return adapter.read(
-            answer,
+            # Before anybody reads it: what an adapter says, or trips over, may reach a person or the log.
+            evolve(answer, body=without(answer.body, secrets)),
             connection_config={**connection.parameters, **config},
             token=details.token if details else {},
         )

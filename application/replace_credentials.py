@@ -78,7 +78,9 @@ class ReplaceCredentials:
             await tx.jobs.add(intent)
         candidate = attrs.evolve(connection, parameters=values)
         try:
-            verdict = await self._importing(candidate, new_id, api_key, filled)
+            verdict = await self._importing(
+                candidate, new_id, api_key, filled, secrets=api_key.secrets(credentials)
+            )
         except BaseException as problem:
             silent = may_be_under_way(problem)
             if silent:

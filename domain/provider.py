@@ -11,7 +11,7 @@ from attrs import field, frozen
 from domain.errors import InvalidInput, InvalidParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
 
@@ -129,6 +129,20 @@ class ApiKey:
         """What the caller gives, in the order of the templates."""
         found = [name for template in self.credentials.values() for name in _FIELD.findall(template)]
         return tuple(dict.fromkeys(found))
+
+    def secrets(self, given: Mapping[str, str]) -> Sequence[str]:
+        """Say what of that a caller gave nobody may read: all of it, but a user name beside a password.
+
+        The name is often the account's own id, and then the provider says it in each answer.
+        """
+        named = set(_FIELD.findall(self.credentials.get("username", "")))
+        others = {
+            name
+            for key, template in self.credentials.items()
+            if key != "username"
+            for name in _FIELD.findall(template)
+        }
+        return [value for name, value in given.items() if name in others or not (others and name in named)]
 
     def fill(self, given: Mapping[str, str]) -> Mapping[str, str]:
         """Make Nango's credentials of what a caller gave.

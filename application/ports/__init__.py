@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from application.ports.api_keys import ApiKeyRecord, ApiKeys, Scope
+from application.ports.echoes import without
 from application.ports.gateway import (
     AuthGateway,
     Flow,
@@ -71,4 +72,5 @@ __all__ = [
     "Transaction",
     "Verdict",
     "plain_text",
+    "without",
 ]

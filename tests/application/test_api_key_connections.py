@@ -494,6 +494,7 @@ async def test_no_credential_is_in_the_repr_of_what_holds_it() -> None:
         metadata={},
         parameters={},
         credentials={"username": KEY},
+        secrets=[KEY],
         api_key=api_key_of(catalogue().get("stripe").provider),
         actor=ACTOR,
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidInput, InvalidParameters
-from domain.provider import OAuth, Parameter, ParameterTarget, normalise_parameters
+from domain.provider import ApiKey, OAuth, Parameter, ParameterTarget, normalise_parameters
 from tests.domain.lives import NOON
 
 ACCOUNT = Parameter(
@@ -106,3 +106,21 @@ def test_what_was_given_is_sorted_by_where_it_goes() -> None:
         ParameterTarget.CONNECTION_CONFIG: {"accountId": "1234567"},
         ParameterTarget.AUTHORIZATION_PARAMS: {"prompt": "login"},
     }
+
+
+@pytest.mark.parametrize(
+    ("credentials", "secret"),
+    [
+        ({"apiKey": "{key}"}, {"key"}),
+        ({"username": "{key}", "password": ""}, {"key"}),
+        ({"username": "{user}", "password": "{key}"}, {"key"}),
+        ({"username": "{user}/token", "password": "{key}"}, {"key"}),
+        ({"username": "{key}", "password": "{key}"}, {"key"}),
+        ({"token_id": "{user}", "token_secret": "{key}"}, {"user", "key"}),
+    ],
+)
+def test_all_of_the_credentials_are_secret_but_a_user_name_beside_a_password(
+    credentials: dict[str, str], secret: set[str]
+) -> None:
+    api_key = ApiKey(integration="acme", type="ANY", credentials=credentials)
+    assert set(api_key.secrets({name: name for name in api_key.fields})) == secret

@@ -1,0 +1,82 @@
+"""Credentials that come back: some providers say "Invalid API key: " and then the whole key.
+
+Nobody may read one here, so they are struck out of what was said, before anybody is told.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+STRUCK = "***"
+
+_TELLING = 8
+"""Characters from which on a secret is one; what is shorter may be a part of any word."""
+
+
+def without(value: Any, secrets: Collection[str]) -> Any:
+    """Give JSON without these secrets, also where a text has them percent-encoded, in base64, or quoted.
+
+    What is nested beyond reason is given as None.
+    """
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    if not forms:
+        return value
+    try:
+        # The longest first: one secret may begin another.
+        return _walk(value, sorted(forms, key=len, reverse=True))
+    except RecursionError:
+        return None
+
+
+def _walk(value: Any, forms: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return reduce(_struck, forms, value)
+    if isinstance(value, list):
+        return [_walk(each, forms) for each in value]
+    if isinstance(value, dict):
+        return {_walk(name, forms): _walk(each, forms) for name, each in value.items()}
+    return value
+
+
+def _struck(text: str, form: str) -> str:
+    # No regular expression: those are kept by their text.
+    if _tells(form):
+        return text.replace(form, STRUCK)
+    struck, *pieces = text.split(form)
+    for piece in pieces:
+        in_a_word = struck[-1:].isalnum() or piece[:1].isalnum()
+        struck += (form if in_a_word else STRUCK) + piece
+    return struck
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield html.escape(secret)
+    for safe in ("", "/"):
+        encoded = quote(secret, safe=safe)
+        yield encoded
+        yield re.sub(r"%..", lambda octet: octet[0].lower(), encoded)
+    yield from filter(_tells, _in_base64(secret.encode()))
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """Give what does not depend on the bytes before and after it, such as the user's name and a colon."""
+    for before in range(3):
+        whole = b64encode(bytes(before) + secret).decode()
+        stem = whole[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
+        yield stem
+        yield stem.translate(str.maketrans("+/", "-_"))
+
+
+def _tells(form: str) -> bool:
+    return len(form) >= _TELLING
