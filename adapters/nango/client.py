@@ -11,6 +11,7 @@ import msgspec
 from attrs import field, frozen
 from yarl import URL
 
+from application.ports import STRUCK, forms
 from domain.errors import GatewayNonsense, GatewayTimeout, GatewayUnavailable
 
 if TYPE_CHECKING:
@@ -219,9 +220,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _without(body: bytes, secrets: Collection[str]) -> bytes:
-    """Strike out secrets, as they are and as JSON has them: a refusal may quote the request."""
+    """Strike out secrets, however the body has them: a refusal may quote the request."""
     for secret in secrets:
         if len(secret) >= _TELLING:
-            for written in (secret.encode(), msgspec.json.encode(secret)[1:-1]):
-                body = body.replace(written, b"***")
+            for written in forms(secret):
+                body = body.replace(written.encode(), STRUCK.encode())
     return body

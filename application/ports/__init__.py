@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from application.ports.api_keys import ApiKeyRecord, ApiKeys, Scope
-from application.ports.echoes import without
+from application.ports.echoes import STRUCK, forms, without
 from application.ports.gateway import (
     AuthGateway,
     Flow,
@@ -38,6 +38,7 @@ from application.ports.watching import HEARTBEAT, Overdue, PoolState, Survey
 
 __all__ = [
     "HEARTBEAT",
+    "STRUCK",
     "ApiKeyRecord",
     "ApiKeys",
     "Attempts",
@@ -71,6 +72,7 @@ __all__ = [
     "Survey",
     "Transaction",
     "Verdict",
+    "forms",
     "plain_text",
     "without",
 ]

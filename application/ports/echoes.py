@@ -27,23 +27,23 @@ def without(value: Any, secrets: Collection[str]) -> Any:
 
     What is nested beyond reason is given as None.
     """
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    if not forms:
+    found = {form for secret in secrets if secret for form in forms(secret)}
+    if not found:
         return value
     try:
         # The longest first: one secret may begin another.
-        return _walk(value, sorted(forms, key=len, reverse=True))
+        return _walk(value, sorted(found, key=len, reverse=True))
     except RecursionError:
         return None
 
 
-def _walk(value: Any, forms: Sequence[str]) -> Any:
+def _walk(value: Any, wanted: Sequence[str]) -> Any:
     if isinstance(value, str):
-        return reduce(_struck, forms, value)
+        return reduce(_struck, wanted, value)
     if isinstance(value, list):
-        return [_walk(each, forms) for each in value]
+        return [_walk(each, wanted) for each in value]
     if isinstance(value, dict):
-        return {_walk(name, forms): _walk(each, forms) for name, each in value.items()}
+        return {_walk(name, wanted): _walk(each, wanted) for name, each in value.items()}
     return value
 
 
@@ -58,7 +58,8 @@ def _struck(text: str, form: str) -> str:
     return struck
 
 
-def _forms(secret: str) -> Iterator[str]:
+def forms(secret: str) -> Iterator[str]:
+    """Give the ways in which a text may hold a secret, the plainest first."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield html.escape(secret)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 import time
 import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -39,6 +41,10 @@ SESSION = Session(token=TOKEN, connect_link="https://c.example", expires_at=NOON
 QUICK = Deadlines(connect=0.5, call=0.12, exchange=0.25, provider=0.1)
 PATIENT = Deadlines(connect=30, call=30, exchange=30, provider=30)
 NO_INTEGRATIONS = json.dumps({"data": []}).encode()
+
+
+def _as_password(secret: str) -> str:
+    return base64.b64encode(f"ada:{secret}".encode()).decode().rstrip("=")
 
 
 async def _open(gateway: NangoGateway) -> Any:
@@ -461,9 +467,13 @@ async def test_a_nango_that_repeats_our_key_does_not_give_it_away(operation: str
     assert "canary" not in shown
 
 
+@pytest.mark.parametrize("written", [str, quote, _as_password])
 @pytest.mark.parametrize("secret", ["canary0123456789", 'canary"\\0123456789'])
-async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(secret: str) -> None:
-    async with nango(_saying("connection_test_failed", f"No key is {secret}")) as (gateway, _):
+async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(
+    secret: str, written: Callable[[str], str]
+) -> None:
+    said = f"No key is {written(secret)}"
+    async with nango(_saying("connection_test_failed", said)) as (gateway, _):
         with pytest.raises(CredentialsRefused) as caught:
             await gateway.import_credentials(
                 integration="slack",
@@ -473,7 +483,9 @@ async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(secret: s
                 connection_config={},
                 tags={},
             )
-    assert "canary" not in _everything_about(caught.value)
+    shown = _everything_about(caught.value)
+    assert "canary" not in shown
+    assert _as_password(secret)[8:16] not in shown
 
 
 def _saying(code: str, message: str) -> Behave:
