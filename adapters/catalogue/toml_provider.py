@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from adapters.catalogue.expressions import Expression, ExpressionFailed
 from adapters.catalogue.templates import fill_url
-from application.ports import Health, ProviderAdapter, Verdict, plain_text
+from application.ports import Health, ProviderAdapter, Verdict, spoken
 from domain.errors import GatewayNonsense, InvalidInput, ProviderUnavailable
 from domain.provider import Identity
 
@@ -116,7 +116,7 @@ class TomlProvider(ProviderAdapter):
     def _reason(self, facts: Mapping[str, Any]) -> str | None:
         """Give the provider's own words; an answer without them is no less clear for it."""
         try:
-            return plain_text(self._value("error_message", facts))
+            return spoken(self._value("error_message", facts))
         except ExpressionFailed:
             return None
 

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from adapters.nango.answers import Problem, ProblemAnswer, decode, decoded_or_none
+from application.ports import without_likely
 from domain.errors import (
     CredentialsRefused,
     CredentialsUnusable,
@@ -131,6 +132,9 @@ def unusable(message: str) -> CredentialsUnusable:
 
 
 def sentence(message: str, otherwise: str) -> str:
-    """Pass on a plain sentence of Nango's; some of its messages hold whole connections as JSON."""
+    """Pass on a plain sentence of Nango's; some of its messages hold whole connections as JSON.
+
+    What it says of a refused token may be the provider's own words, and the token in them.
+    """
     plain = _SENTENCE.fullmatch(message) and "payload" not in message
-    return message if plain else otherwise
+    return without_likely(message) if plain else otherwise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from application.ports.api_keys import ApiKeyRecord, ApiKeys, Scope
-from application.ports.echoes import STRUCK, forms, without
+from application.ports.echoes import STRUCK, forms, without, without_likely
 from application.ports.gateway import (
     AuthGateway,
     Flow,
@@ -14,7 +14,14 @@ from application.ports.gateway import (
     Session,
 )
 from application.ports.ids import Ids
-from application.ports.providers import Health, ProviderAdapter, ProviderCatalogue, Verdict, plain_text
+from application.ports.providers import (
+    Health,
+    ProviderAdapter,
+    ProviderCatalogue,
+    Verdict,
+    plain_text,
+    spoken,
+)
 from application.ports.store import (
     ConnectionDetails,
     ConnectionFilter,
@@ -74,5 +81,7 @@ __all__ = [
     "Verdict",
     "forms",
     "plain_text",
+    "spoken",
     "without",
+    "without_likely",
 ]

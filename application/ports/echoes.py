@@ -21,6 +21,9 @@ STRUCK = "***"
 _TELLING = 8
 """Characters from which on a secret is one; what is shorter may be a part of any word."""
 
+_RUN = re.compile(r"[A-Za-z0-9_+=~-]{16,}")
+"""What a credential looks like to somebody who does not know it; few words are as long and have digits."""
+
 
 def without(value: Any, secrets: Collection[str]) -> Any:
     """Give JSON without these secrets, also where a text has them percent-encoded, in base64, or quoted.
@@ -35,6 +38,11 @@ def without(value: Any, secrets: Collection[str]) -> Any:
         return _walk(value, sorted(found, key=len, reverse=True))
     except RecursionError:
         return None
+
+
+def without_likely(text: str) -> str:
+    """Give a text without what looks like a credential: long runs of letters and digits, mixed."""
+    return _RUN.sub(lambda run: STRUCK if _is_mixed(run[0]) else run[0], text)
 
 
 def _walk(value: Any, wanted: Sequence[str]) -> Any:
@@ -81,3 +89,7 @@ def _in_base64(secret: bytes) -> Iterator[str]:
 
 def _tells(form: str) -> bool:
     return len(form) >= _TELLING
+
+
+def _is_mixed(run: str) -> bool:
+    return any(map(str.isdigit, run)) and any(map(str.isalpha, run))

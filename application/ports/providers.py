@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
+from application.ports.echoes import without_likely
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -25,8 +27,20 @@ def plain_text(value: Any) -> str | None:
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    visible = "".join(character if character.isprintable() else " " for character in str(value))
-    return " ".join(visible.split())[:MAX_TEXT] or None
+    return _one_line(str(value))[:MAX_TEXT] or None
+
+
+def spoken(value: Any) -> str | None:
+    """Give a provider's sentence as `plain_text` does, and without what looks like a credential.
+
+    Some say "Invalid API key: " and then the whole key, long after we have forgotten which it was.
+    """
+    return plain_text(without_likely(_one_line(value)) if isinstance(value, str) else value)
+
+
+def _one_line(text: str) -> str:
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(visible.split())
 
 
 class Health(StrEnum):
@@ -47,7 +61,7 @@ class Verdict:
     health: Health
     account_id: str | None = field(default=None, converter=plain_text)
     account_name: str | None = field(default=None, converter=plain_text)
-    reason: str | None = field(default=None, converter=plain_text)
+    reason: str | None = field(default=None, converter=spoken)
 
 
 class ProviderAdapter(Protocol):

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import pytest
 from structlog.testing import capture_logs
 
-from application.ports import ConnectionFilter, ProviderAnswer, without
+from application.ports import ConnectionFilter, Health, ProviderAnswer, Verdict, without
+from domain.connection import ERROR
 from domain.errors import CredentialsRefused, GatewayNonsense, ProviderUnavailable
 from domain.provider import Identity
 from tests.application.service import catalogue_with
@@ -21,6 +22,7 @@ from tests.application.watch import KEY, WatchWorld
 from tests.application.world import COMPANY
 
 SECRET = 'ca/na+ry"4711\\<k&y>=='
+TOKEN = "ya29.a0CanaryCanary4711canary-canary_4711"
 
 
 @pytest.fixture
@@ -140,3 +142,54 @@ async def test_a_provider_that_names_the_account_by_its_key_does_not_have_it_kep
     world.gateway.answer = ProviderAnswer(status=200, body={"id": "acct_canary-4", "business_profile": {}})
     await world.by_key("stripe", {"apiKey": "canary-4"})
     assert "canary" not in await everything(world)
+
+
+# ── later, when nobody knows the key any more ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"Token {TOKEN} has expired",
+        "Invalid API key: 123e4567-e89b-12d3-a456-426614174000",
+        "Expired: sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "Basic c2tfdGVzdF80ZUMzOUhxTHlq was refused",
+    ],
+)
+def test_what_looks_like_a_credential_is_struck_out_of_a_providers_reason(said: str) -> None:
+    told = Verdict(health=Health.DEAD, reason=said).reason
+    assert told is not None
+    assert "***" in told
+    assert not _parts(told) & (_parts(TOKEN) | _parts(said.rsplit(maxsplit=1)[-1]))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The access token expired at 2026-11-28T13:51:31.000Z",
+        "invalid_authentication_credentials, AADSTS700016",
+        "Request had invalid credentials. See https://developers.google.com/identity/sign-in/web",
+        "Unknown subdomain acme-holding-international (1234567-sb1)",
+    ],
+)
+def test_what_people_need_of_a_providers_reason_stays(said: str) -> None:
+    assert Verdict(health=Health.DEAD, reason=said).reason == said
+
+
+async def test_a_key_that_was_revoked_is_not_kept_with_the_error(world: WatchWorld) -> None:
+    connection = await world.by_key("stripe", {"apiKey": "sk_canary_0123456789"})
+    world.gateway.answer = refusal("sk_canary_0123456789")
+    await world.verify(connection.connection_id)
+    seen = await world.connection(connection.connection_id)
+    assert (seen.status, seen.error_message) == (ERROR, "Invalid API key: ***")
+    assert "canary" not in await everything(world)
+
+
+async def test_a_key_that_is_to_be_looked_at_later_is_not_repeated() -> None:
+    identity = Identity(path="/me", healthy="response.ok", error_message="response.error")
+    world = WatchWorld(providers=catalogue_with("stripe", identity=identity))
+    world.gateway.answer = ProviderAnswer(status=200, body={"ok": True})
+    connection = await world.by_key()
+    world.gateway.answer = ProviderAnswer(status=200, body={"ok": False, "error": f"slow down, {KEY}"})
+    with pytest.raises(ProviderUnavailable, match=r"slow down, \*\*\*\)"):
+        await world.verify(connection.connection_id)

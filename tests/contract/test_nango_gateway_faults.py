@@ -20,6 +20,7 @@ from adapters.nango.retries import RetryBudget
 from application.ports import Session
 from domain.errors import (
     CredentialsRefused,
+    CredentialsUnusable,
     DomainError,
     GatewayNonsense,
     GatewayTimeout,
@@ -486,6 +487,13 @@ async def test_a_nango_that_repeats_a_credential_does_not_give_it_away(
     shown = _everything_about(caught.value)
     assert "canary" not in shown
     assert _as_password(secret)[8:16] not in shown
+
+
+async def test_a_token_that_nango_tells_of_is_struck_out_of_its_sentence() -> None:
+    said = "The token ya29a0Canary4711Canary is expired or revoked."
+    async with nango(_saying("invalid_credentials", said)) as (gateway, _):
+        with pytest.raises(CredentialsUnusable, match=r"^The token \*\*\* is expired or revoked\.$"):
+            await gateway.fetch("slack", "n-1", refresh=True)
 
 
 def _saying(code: str, message: str) -> Behave:
