@@ -66,6 +66,8 @@ class Expression:
             parsed = jmespath.compile(text)
         except JMESPathError as error:
             raise ValueError(f"is not a JMESPath expression: {' '.join(str(error).split())}") from error
+        except RecursionError:
+            raise ValueError("is nested too deeply") from None
         for name, given in _calls(parsed.parsed):
             if name not in _Functions.FUNCTION_TABLE:
                 raise ValueError(f"calls {name}(), which is not a function of JMESPath or ours")

@@ -49,6 +49,10 @@ class ProviderFile:
         except tomllib.TOMLDecodeError as error:
             line = re.search(r"at line (\d+)", str(error))
             raise CatalogueError(self.source, str(error), line=int(line[1]) if line else None) from error
+        except ValueError as error:
+            raise CatalogueError(self.source, f"has an integer that nobody can use: {error}") from error
+        except RecursionError:
+            raise CatalogueError(self.source, "is nested too deeply") from None
         problems = [] if self.shipped else list(violations(raw, self.text)) or list(_problems(raw, self.key))
         if problems:
             path, reason = problems[0]
@@ -74,6 +78,8 @@ def _problems(raw: Mapping[str, Any], key: str) -> Iterator[tuple[Path, str]]:
     templates = raw.get("api_key", {}).get("credentials", {})
     for name, template in templates.items():
         yield from _attempt(placeholders, ("api_key", "credentials", name), template)
+    if "type" in templates:
+        yield ("api_key", "credentials", "type"), "is what api_key.type says"
     if templates and not any("{" in template for template in templates.values()):
         yield (
             ("api_key", "credentials"),
@@ -103,8 +109,10 @@ def _attempt(check: Callable[[str], object], path: Path, text: str) -> Iterator[
 def _regex(pattern: str) -> None:
     try:
         re.compile(pattern, re.ASCII)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"is not a regular expression: {error}") from error
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
 
 
 def _known(template: str, raw: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,20 @@ _KINDS = {
 @cache
 def validator() -> Draft202012Validator:
     """Give the validator of the schema that ships with the built-in files."""
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - seldom needed: a tenth of a start
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - seldom needed: a tenth of a start
 
     text = files("adapters.catalogue.providers").joinpath("provider.schema.json").read_text("utf-8")
-    return Draft202012Validator(json.loads(text))
+    extend: Any = validators.extend  # it has no types
+    strict: type[Draft202012Validator] = extend(Draft202012Validator, {"pattern": _pattern})
+    return strict(json.loads(text))
+
+
+def _pattern(_: object, rule: str, instance: object, __: object) -> Iterator[ValidationError]:
+    """Insist on the whole text: to Python, unlike JSON Schema, `$` also stands before a last line's end."""
+    from jsonschema import ValidationError  # noqa: PLC0415 - as above
+
+    if isinstance(instance, str) and not re.fullmatch(rule, instance):
+        yield ValidationError(f"{instance!r} does not match {rule!r}")
 
 
 def violations(raw: Mapping[str, Any], text: str) -> Iterable[tuple[Path, str]]:

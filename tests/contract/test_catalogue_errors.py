@@ -124,6 +124,26 @@ VIOLATIONS = [
     ('"response.id"', '"to_string()"', 36, "identity.account_id", "with 0 arguments, and it takes 1"),
     ('"response.id"', "\"lower('a', 'b')\"", 36, "identity.account_id", "with 2 arguments, and it takes 1"),
     ('"response.id"', '"merge()"', 36, "identity.account_id", "with 0 arguments, and it takes 1 or more"),
+    ('name = "Acme"', 'name = "Ac\\nme"', 2, "name", "must be one line"),
+    ('name = "Acme"', 'name = " "', 2, "name", "must be one line"),
+    ('name = "Acme"', 'name = "Ac\\u202Eme"', 2, "name", "must be one line"),
+    ('"^[0-9]+$"', '"a{99999999999}"', 19, "oauth.parameters[1].pattern", "is not a regular expression"),
+    ('"^[0-9]+$"', f'"{"(" * 2_000}{")" * 2_000}"', 19, "oauth.parameters[1].pattern", "nested"),
+    ('"response.id"', f'"{"(" * 3_000}response{")" * 3_000}"', 36, "identity.account_id", "nested"),
+    ('name = "Acme"', f"name = {'[' * 3_000}{']' * 3_000}", None, None, "nested"),
+    ('name = "Acme"', f"name = {'9' * 5_000}", None, None, "integer"),
+    ('"{apiKey}"', '"{apiKey}"\ntype = "BASIC"', 28, "api_key.credentials.type", "is what api_key.type says"),
+]
+
+ENDING_A_LINE = [
+    ("https://acme.example/docs", 5, "docs_url"),
+    ('integration = "acme', 8, "oauth.integration"),
+    ("100d", 9, "oauth.refresh_token_lifetime"),
+    ('name = "region', 12, "oauth.parameters[0].name"),
+    ("API_KEY", 24, "api_key.type"),
+    ("/v1/me/${connectionConfig.region}", 31, "identity.path"),
+    ("application/json", 32, "identity.headers.accept"),
+    ('base_url = "', 33, "identity.base_url"),
 ]
 
 
@@ -144,6 +164,14 @@ def test_a_violation_is_named_with_its_place(
         parse(GOOD.replace(old, new, 1))
     assert (caught.value.line, caught.value.key) == (line, key)
     assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize(("value", "line", "key"), ENDING_A_LINE)
+def test_a_line_that_ends_within_a_value_is_told(value: str, line: int, key: str) -> None:
+    # `$` takes a line's end at the end for none: it would be sent in a header, or to Nango as a name.
+    with pytest.raises(CatalogueError) as caught:
+        parse(GOOD.replace(f'{value}"', f'{value}\\n"', 1))
+    assert (caught.value.line, caught.value.key) == (line, key)
 
 
 def test_all_that_is_wrong_is_told_at_once_from_the_top_down() -> None:
