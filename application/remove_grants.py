@@ -37,7 +37,7 @@ class RemoveGrants:
     A grant that is found by its tags is removed only if the deployment tag is ours and our database proves
     that it is over; see `is_over`. Otherwise good connections would look like orphans after a restored
     backup. A grant that the job names is removed even if it has lost its tags at Nango, but not if it is the
-    connection's own, or if its tags are another deployment's.
+    connection's own, or if its tags are another deployment's. What any visible connection uses stays.
 
     A reconnect keeps its Nango id, so what one leaves that succeeds after its attempt has ended is the
     connection's own grant, with credentials that nobody has looked at. It stays, and a look is owed.
@@ -68,7 +68,9 @@ class RemoveGrants:
         }
         if job.integration and job.nango_id and not _is_kept(job, connection, grants, deployment):
             doomed.add((job.integration, job.nango_id))
-        for integration, nango_id in sorted(doomed):
+        # Tags are Nango's word, and anybody with its key can change them: what we use ourselves is not over.
+        in_use = {(each.integration, each.nango_id) for each in await self._store.of_grants(sorted(doomed))}
+        for integration, nango_id in sorted(doomed - in_use):
             # Under an integration that Nango has no more there is nothing; what moved is found by its tags.
             with suppress(IntegrationMissing):
                 await self._gateway.delete(integration, nango_id)
