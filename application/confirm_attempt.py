@@ -51,11 +51,22 @@ class ConfirmAttempt:
     async def _settle(self, attempts: Sequence[Attempt], grants: Sequence[Grant], *, by: str) -> bool:
         for attempt in attempts:
             proofs = [grant for grant in grants if attempt.confirmed_by(grant)]
-            if proofs:
-                for job in await self._succeed(attempt, proofs[0], several=len(proofs) > 1, by=by):
+            if free := await self._free(proofs, attempt):
+                for job in await self._succeed(attempt, free[0], several=len(free) > 1, by=by):
                     await self._do_now(job)
                 return True
         return False
+
+    async def _free(self, proofs: Sequence[Grant], attempt: Attempt) -> Sequence[Grant]:
+        """Leave out what another connection uses: it was there before, and tags are Nango's word.
+
+        To try to take it would fail each time, and the attempt would never end.
+        """
+        if not proofs:
+            return proofs
+        users = await self._store.of_grants([(grant.integration, grant.nango_id) for grant in proofs])
+        taken = {(each.integration, each.nango_id) for each in users if each.id != attempt.connection_id}
+        return [grant for grant in proofs if (grant.integration, grant.nango_id) not in taken]
 
     async def fail(self, attempt: Attempt, error: str | None, *, by: str) -> None:
         """End the attempt without success; a pending connection gets back what it had, or an error."""
