@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import _ErrInfo
 
 from adapters.http.answers import refused
 from adapters.http.boundary import REQUEST_ID
 from adapters.http.errors import UNEXPECTED, UNREADABLE, Refusal
+from adapters.http.heads import is_http
 
 if TYPE_CHECKING:
     from adapters.http.boundary import Observe
@@ -107,15 +108,30 @@ class Protocol(web.RequestHandler):
             # aiohttp would keep an error, and with it these bytes, for each piece that still comes.
             return
         super().data_received(data)
-        self._unreadable = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
-        if self._unreadable and self._current_request is not None:
-            self._give_up_body(self._current_request)
+        self._refuse_bad_heads()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
         elif self._head_deadline is None and self._waiter is not None and not self._waiter.done():
             # Else these are the body of a request under way, whose reader has a deadline of its own.
             self._expect_a_head()
+
+    async def finish_response(self, *answered: Any) -> tuple[web.StreamResponse, bool]:
+        """Answer; what was held back behind an Upgrade that nobody wanted has been parsed then, too."""
+        result = await super().finish_response(*answered)
+        self._refuse_bad_heads()
+        return result
+
+    def _refuse_bad_heads(self) -> None:
+        for number, (head, body) in enumerate(self._messages):
+            if isinstance(head, _ErrInfo):
+                self._unreadable = True
+            elif not is_http(head):
+                self._unreadable = True
+                error = BadHttpMessage("not a head of HTTP/1.1")
+                self._messages[number] = (_ErrInfo(status=400, exc=error, message=error.message), body)
+        if self._unreadable and self._current_request is not None:
+            self._give_up_body(self._current_request)
 
     def _give_up_body(self, request: web.BaseRequest) -> None:
         # aiohttp lets whoever reads the body of a request wait for what now cannot come.

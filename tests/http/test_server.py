@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,22 @@ BAD = {
     "a length and chunks": (
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     ),
+    "a later version": b"GET /canary HTTP/2.0\r\nHost: x\r\n\r\n",
+    "an earlier version": b"GET /canary HTTP/0.9\r\nHost: x\r\n\r\n",
+    "no version": b"GET /canary\r\n\r\n",
+    "a coding under the chunks": (
+        b"POST /canary HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunks of a version without them": (
+        b"POST /canary HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "a host with credentials": b"GET / HTTP/1.1\r\nHost: canary@x\r\n\r\n",
+    "a host with a path": b"GET / HTTP/1.1\r\nHost: x/canary\r\n\r\n",
+    "a host with a blank": b"GET / HTTP/1.1\r\nHost: x canary\r\n\r\n",
+    "a port that is none": b"GET / HTTP/1.1\r\nHost: x:canary\r\n\r\n",
 }
+
+HOSTS = ["", "x", "x:", "X_1.example:3000", "127.0.0.1:80", "[::1]:3000", "[fe80::1%eth0]", "%2Frun%2Fsock"]
 
 
 @pytest.mark.parametrize("request_", BAD.values(), ids=BAD.keys())
@@ -68,6 +84,22 @@ async def test_bad_http_is_told_without_its_bytes(
     (line,) = lines
     assert (line["route"], line["status"], line["error"]) == ("unreadable", 400, "BAD_REQUEST")
     assert "canary" not in str(line) + caplog.text
+
+
+async def test_bad_http_behind_an_upgrade_that_nobody_wanted_is_refused(port: int) -> None:
+    upgrade = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(upgrade + b"GET /healthz HTTP/2.0\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(5):
+        answers = await reader.read()
+    writer.close()
+    assert re.findall(rb"HTTP/1\.[01] (\d+) ", answers) == [b"200", b"400"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_whatever_may_be_a_host_is_taken(port: int, host: str) -> None:
+    status, _, _ = await exchange_at(port, f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert status == 200
 
 
 async def test_good_http_reaches_the_application(port: int) -> None:
