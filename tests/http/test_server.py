@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from adapters.http.protocol import Protocol
 from adapters.http.server import Runner
 from tests.http.fakes import ID, WRITE_KEY, FakeUseCases
 from tests.http.raw import exchange_at
@@ -29,6 +30,11 @@ async def port(app: web.Application) -> AsyncIterator[int]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield runner.addresses[0][1]
     await runner.cleanup()
+
+
+def _statuses(answers: bytes) -> list[int]:
+    """Give the status of each answer on a connection."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answers)]
 
 
 TOO_LONG_TOLD = "The address or a header is too long: at most 8190 and 16384 bytes are taken"
@@ -93,7 +99,7 @@ async def test_bad_http_behind_an_upgrade_that_nobody_wanted_is_refused(port: in
     async with asyncio.timeout(5):
         answers = await reader.read()
     writer.close()
-    assert re.findall(rb"HTTP/1\.[01] (\d+) ", answers) == [b"200", b"400"]
+    assert _statuses(answers) == [200, 400]
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -132,6 +138,36 @@ async def test_a_body_that_cannot_be_read_is_told_once(port: int, caplog: pytest
         writer.close()
     assert answer.startswith(b"HTTP/1.1 400")
     assert (len(lines), caplog.text) == (1, "")
+
+
+async def test_a_body_that_is_there_is_good_whatever_follows_it(
+    port: int, fakes: FakeUseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, bad = asyncio.Event(), asyncio.Event()
+    authenticate, refuse = type(fakes.authenticate).__call__, Protocol._give_up_body
+
+    async def slowly(self: Any, key: str | None) -> Any:
+        asked.set()
+        await bad.wait()
+        return await authenticate(self, key)
+
+    def given_up(protocol: Protocol, request: web.BaseRequest) -> None:
+        refuse(protocol, request)
+        bad.set()
+
+    monkeypatch.setattr(type(fakes.authenticate), "__call__", slowly)
+    monkeypatch.setattr(Protocol, "_give_up_body", given_up)
+    body = b'{"name": "Production Stripe", "provider": "stripe"}'
+    head = f"POST /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {WRITE_KEY}\r\n"
+    length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(5):
+        writer.write(f"{head}{length}".encode() + body)
+        await asked.wait()
+        writer.write(b"no HTTP!\r\n\r\n")
+        answers = await reader.read()
+    writer.close()
+    assert _statuses(answers) == [201, 400]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "canary"])
