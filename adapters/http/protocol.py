@@ -21,6 +21,8 @@ from adapters.http.errors import UNEXPECTED, UNREADABLE, Refusal
 from adapters.http.heads import is_http
 
 if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
     from adapters.http.boundary import Observe
 
 MAX_LINE = 8190
@@ -44,10 +46,13 @@ class Protocol(web.RequestHandler):
     """One client's connection, cut where the head of a request drips in (slow loris), or an answer out."""
 
     __slots__ = (
+        "_answered",
         "_client",
+        "_ended",
         "_head_deadline",
         "_head_seconds",
         "_heads",
+        "_last_body",
         "_observe",
         "_read_deadline",
         "_read_seconds",
@@ -70,6 +75,9 @@ class Protocol(web.RequestHandler):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._read_deadline: asyncio.TimerHandle | None = None
         self._heads = 0
+        self._answered = 0
+        self._ended = False
+        self._last_body: StreamReader
         self._unreadable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,7 +116,7 @@ class Protocol(web.RequestHandler):
             # aiohttp would keep an error, and with it these bytes, for each piece that still comes.
             return
         super().data_received(data)
-        self._refuse_bad_heads()
+        self._look_at_heads()
         if self._request_count != self._heads:
             self._heads = self._request_count
             self._have_a_head()
@@ -116,14 +124,26 @@ class Protocol(web.RequestHandler):
             # Else these are the body of a request under way, whose reader has a deadline of its own.
             self._expect_a_head()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for more than aiohttp says
+        """Answer what came as a whole before the client said that this was all (`nc -N`); aiohttp would go.
+
+        Who has gone altogether says the same: that shows when the answer is sent.
+        """
+        self._ended = True
+        return self._answered < self._request_count and self._last_body.is_eof()
+
     async def finish_response(self, *answered: Any) -> tuple[web.StreamResponse, bool]:
         """Answer; what was held back behind an Upgrade that nobody wanted has been parsed then, too."""
         result = await super().finish_response(*answered)
-        self._refuse_bad_heads()
+        self._look_at_heads()
+        self._answered += 1
+        if self._ended and self._answered == self._request_count:
+            self.close()
         return result
 
-    def _refuse_bad_heads(self) -> None:
+    def _look_at_heads(self) -> None:
         for number, (head, body) in enumerate(self._messages):
+            self._last_body = body
             if isinstance(head, _ErrInfo):
                 self._unreadable = True
             elif not is_http(head):

@@ -140,6 +140,61 @@ async def test_a_body_that_cannot_be_read_is_told_once(port: int, caplog: pytest
     assert (len(lines), caplog.text) == (1, "")
 
 
+_ASK = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+_WEBHOOK = b"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "statuses"),
+    [
+        (_ASK, [200]),
+        (_ASK * 3, [200, 200, 200]),
+        (_WEBHOOK + b"{}", [200]),
+        (_ASK + b"GET / HT", [200]),
+        (b"no HTTP!\r\n\r\n", [400]),
+        (b"", []),
+        (b"GET / HT", []),
+        (_WEBHOOK + b"{", []),
+    ],
+)
+async def test_who_says_that_it_was_all_has_its_answers_and_is_let_go(
+    port: int, said: bytes, statuses: list[int]
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    writer.write_eof()
+    async with asyncio.timeout(5):
+        answers = await reader.read()
+    writer.close()
+    assert _statuses(answers) == statuses
+
+
+async def test_who_says_that_it_was_all_while_asking_has_its_answer(
+    port: int, fakes: FakeUseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended = asyncio.Event(), asyncio.Event()
+    eof_received = Protocol.eof_received
+
+    async def slowly(_: object) -> None:
+        asked.set()
+        await ended.wait()
+
+    def end(protocol: Protocol) -> bool:
+        ended.set()
+        return eof_received(protocol)
+
+    monkeypatch.setattr(type(fakes.check_readiness), "__call__", slowly)
+    monkeypatch.setattr(Protocol, "eof_received", end)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(5):
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asked.wait()
+        writer.write_eof()
+        answers = await reader.read()
+    writer.close()
+    assert _statuses(answers) == [200]
+
+
 async def test_a_body_that_is_there_is_good_whatever_follows_it(
     port: int, fakes: FakeUseCases, monkeypatch: pytest.MonkeyPatch
 ) -> None:

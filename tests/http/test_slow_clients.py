@@ -196,6 +196,16 @@ async def test_a_client_that_does_not_read_the_rest_of_its_last_answer_is_cut_of
         await _eventually(lambda: protocol not in server.connections)
 
 
+async def test_a_client_that_has_said_all_and_does_not_read_is_cut_off(runner: Runner) -> None:
+    protocol, client = await _connected(runner)
+    server = runner.server
+    assert server is not None
+    with client:
+        client.sendall(_LONG * _MANY)
+        client.shutdown(socket.SHUT_WR)
+        await _eventually(lambda: protocol not in server.connections)
+
+
 async def test_a_client_that_reads_late_is_still_served(runner: Runner) -> None:
     protocol, client = await _connected(runner)
     client.sendall(_LONG * _MANY)
