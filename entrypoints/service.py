@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
+from attrs import define
 
 from adapters.http.app import create_metrics_app
 from adapters.http.server import Runner
@@ -29,6 +31,7 @@ SHUTDOWN_SECONDS = 20.0
 """Longer than the longest call, a relay: whoever is being served when SIGTERM comes gets an answer."""
 
 _PAUSE = 1.0
+_TELL_AGAIN = 60.0
 _HOUSEKEEPING = 600.0
 
 _log = structlog.get_logger()
@@ -97,16 +100,40 @@ async def work(container: Container) -> None:
 
 async def _repeat(name: str, do_round: Callable[[], Awaitable[int | None]], *, pause: float) -> None:
     """Do one kind of rounds, without a pause after one with work; an absent database or Nango only delays."""
+    trouble = _Trouble(name)
     while True:
         wait = _PAUSE
         try:
             wait = 0 if await do_round() else pause
+            trouble.is_over()
         except DomainError as problem:
-            tell = _log.error if isinstance(problem, StoreRefused) else _log.warning
-            tell("worker round failed", work=name, code=problem.code, problem=problem.why or str(problem))
+            trouble.tell(problem)
         except Exception:  # noqa: BLE001 - a bug in one kind of work must not end all the others
             _log.exception("worker round failed", work=name)
         await asyncio.sleep(wait)
+
+
+@define
+class _Trouble:
+    """What keeps one kind of rounds from being done: told when it begins or changes, then once a minute."""
+
+    _work: str
+    _told: tuple[str, str] | None = None
+    _told_at: float = 0.0
+
+    def tell(self, problem: DomainError) -> None:
+        what = (problem.code, problem.why or str(problem))
+        now = time.monotonic()
+        if what == self._told and now < self._told_at + _TELL_AGAIN:
+            return
+        self._told, self._told_at = what, now
+        tell = _log.error if isinstance(problem, StoreRefused) else _log.warning
+        tell("worker round failed", work=self._work, code=what[0], problem=what[1])
+
+    def is_over(self) -> None:
+        if self._told is not None:
+            self._told = None
+            _log.info("worker round works again", work=self._work)
 
 
 async def work_until(settings: Settings, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections import Counter
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING
 
 import attrs
@@ -79,6 +80,7 @@ class _Swept(MemoryStore):
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_PAUSE", 0.01)
+    monkeypatch.setattr(service, "_TELL_AGAIN", 0.0)
 
 
 def others(kind: str) -> dict[str, int]:
@@ -129,6 +131,29 @@ async def test_why_the_database_refuses_us_is_told_without_a_traceback() -> None
     assert {(log["code"], log["problem"], "exc_info" in log) for log in logs} == {
         ("store_refused", "3D000: no such database", False)
     }
+
+
+async def test_a_trouble_that_lasts_is_told_when_it_begins_when_it_changes_and_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "_TELL_AGAIN", 60.0)
+    rounds = count()
+
+    async def recovers() -> int:
+        number = next(rounds)
+        if number < 10:
+            raise StoreUnavailable(why="nobody listens" if number < 5 else "too many clients")
+        return 0
+
+    with capture_logs() as logs:
+        work = Work("do_due_work", recovers)
+        await work.until(do_due_work=13)
+        await work.end()
+    assert [(log["event"], log.get("problem")) for log in logs] == [
+        ("worker round failed", "nobody listens"),
+        ("worker round failed", "too many clients"),
+        ("worker round works again", None),
+    ]
 
 
 async def test_a_round_that_had_work_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
