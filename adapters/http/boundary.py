@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CALLER = web.RequestKey("caller", Caller)
 """Whose key the request carried, once that is known."""
 
+CONNECTION = web.RequestKey("connection", str)
+"""The id of the connection that a browser came back about, once that is known: no address names it."""
+
 LEAVING = web.AppKey("leaving", asyncio.Event)
 """Set once this process is about to stop: each answer closes its connection, so that callers go elsewhere."""
 
@@ -120,7 +123,7 @@ def _told(
     # These keys stand only where there is something to say: most lines are of what went well.
     if refused is not None and refused.why:
         told["why"] = refused.why
-    connection_id = request.match_info.get("id")
+    connection_id = request.match_info.get("id") or request.get(CONNECTION)
     if connection_id is not None and CONNECTION_ID.fullmatch(connection_id):
         told["connection_id"] = connection_id
     return told

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from application.authorization_results import AuthorizationResult
 from domain.errors import AuthorizationNotFound, GatewayUnavailable
@@ -52,6 +53,17 @@ async def test_another_application_s_callback_is_passed_on_byte_for_byte(
     status, headers, _ = await exchange(client, f"GET {RELAY}{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     location = f"{NANGO}/oauth/callback{query}".lower()
     assert (status, headers["location"], fakes.complete_authorization.asked) == (307, location, [])
+
+
+@pytest.mark.parametrize("path", [f"{RELAY}?state=cs_a", f"{REPORT}?success=true&connectionId={ID}"])
+@pytest.mark.parametrize("result", [SUCCEEDED, FAILED, PENDING], ids=lambda result: result.outcome)
+async def test_the_line_of_a_callback_names_the_connection_that_it_was_about(
+    client: Client, fakes: FakeUseCases, path: str, result: AuthorizationResult
+) -> None:
+    fakes.complete_authorization.answer = fakes.report_authorization.answer = result
+    with capture_logs() as lines:
+        await client.get(path, allow_redirects=False)
+    assert [line["connection_id"] for line in lines] == [ID]
 
 
 @pytest.mark.parametrize("letter", [b"\xff", "é".encode()])

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from adapters.http import pages
 from adapters.http.answers import ok, page, redirect, wants_page
+from adapters.http.boundary import CONNECTION
 from adapters.http.inputs import given, known_id, pairs, raw_query, read_open_query
 from adapters.http.requests import ReportQuery
 from adapters.http.schemas import CompletedAuthorization
@@ -69,6 +70,7 @@ def _present(request: web.Request, result: AuthorizationResult) -> web.StreamRes
         AuthorizationFailed: it failed, and there is nowhere to say so but here.
 
     """
+    request[CONNECTION] = result.connection_id
     if result.outcome == "pending":
         return _wait(request, result)
     failed = result.outcome == "failed"
