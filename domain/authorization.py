@@ -22,6 +22,8 @@ LIFETIME = timedelta(minutes=60)
 """How long a user has; Nango was seen to accept a callback after 36 minutes."""
 
 RELAY_DEADLINE = timedelta(seconds=15)
+"""How long Nango may take to answer a callback that we relay to it."""
+
 LOOKUP_DELAY = timedelta(seconds=20)
 """A claim without an outcome is looked up at Nango after this."""
 
@@ -32,13 +34,17 @@ GIVE_UP = timedelta(minutes=5)
 """A claim that Nango knows nothing of after this has failed."""
 
 PATIENCE = timedelta(minutes=15)
-"""How long after its start an attempt is waited for where nobody knows when the browser came back."""
+"""How long after its start a page waits for an attempt that we have not seen come back.
+
+Where the browser ends at Nango, we cannot see it come back at all.
+"""
 
 KEPT = timedelta(hours=24)
 """How long a closed attempt still answers its callback with the first outcome."""
 
 OPEN_PER_CONNECTION = 50
 OPEN_PER_COMPANY = 1000
+"""How many attempts may be open at once; what would be one more is refused with `TooManyAttempts`."""
 
 POLL_DELAYS = (5, 15, 30, 60)
 """Seconds between looks at Nango where the browser does not come back through us; the last one repeats."""
@@ -80,7 +86,7 @@ class Attempt:
     """One authorization under way.
 
     Attributes:
-        nango_id: what a reconnect must come back as; None where Nango chooses a new id.
+        nango_id: the id that a reconnect keeps at Nango; None where Nango chooses a new one.
         parameters: what this attempt was started with, such as NetSuite's accountId; they become the
             connection's with its success.
         state_hash: SHA-256 of our own state, which stands in the provider's URL; never the state itself.
@@ -123,9 +129,10 @@ class Attempt:
     def confirmed_by(self, grant: Grant) -> bool:
         """Whether Nango's connection proves that exactly this attempt succeeded.
 
-        Opening a reconnect, a denied one and a failed one leave the old tags, so timestamps and the
-        connection tag alone prove nothing. Nor does a success before the browser came back to us, where it
-        has to: somebody else has shown Nango its own state, which can be guessed in part.
+        A reconnect that was only opened, was denied or has failed leaves the tags of the authorization
+        before it, so timestamps and the connection tag alone prove nothing. In relay mode, a grant that is
+        there before the browser came back to us does not count, either: somebody else has then shown Nango
+        its own state, which can be guessed in part.
         """
         if self.mode is AttemptMode.RELAY and self.claimed_at is None:
             return False
@@ -146,9 +153,9 @@ class Attempt:
         return self.closed_at is None and (self.claimed_at is not None or now < self.expires_at)
 
     def worth_waiting_for(self, now: datetime) -> bool:
-        """Whether a person may stay at a page until it ends, which mostly takes seconds.
+        """Whether a page may keep a person waiting for the outcome, which mostly takes seconds.
 
-        Not where it should have ended minutes ago: what stands in the way is for an operator to mend.
+        If it should have been there minutes ago, waiting does not help: an operator has to mend something.
         """
         if self.closed_at is not None:
             return False
@@ -157,7 +164,11 @@ class Attempt:
         return now < self.created_at + PATIENCE
 
     def next_check(self, now: datetime) -> datetime:
-        """When to look again: soon where the browser may end at Nango, at the end where it comes to us."""
+        """When the worker looks again at an attempt that is still open.
+
+        Claimed: after `LOOKUP_DELAY`, then twice as long each time, up to 16 times as long. In relay mode:
+        when it expires, since the browser comes to us before that. Otherwise: by `POLL_DELAYS`.
+        """
         if self.claimed_at is not None:
             return now + LOOKUP_DELAY * (1 << min(self.checks, 4))
         if self.mode is AttemptMode.RELAY:

@@ -228,7 +228,8 @@ class Connection:
     ) -> Change:
         """Go (back) to pending; remember what to give back if this comes to nothing.
 
-        `parameters` hold at once only where there are no credentials that others came with.
+        A connection that has credentials keeps the parameters that these were granted with, until `authorize`
+        brings others. One without takes `parameters` at once.
         """
         before = (
             (self.status_before_pending, self.error_before_pending)
@@ -267,7 +268,7 @@ class Connection:
     ) -> Change:
         """Become active with the credentials that Nango keeps under `nango_id`.
 
-        `parameters` came with these credentials; None: those that are there hold.
+        `parameters` are those that these credentials were granted with; None leaves them as they are.
         """
         return self._move(
             EventType.AUTHORIZED,
@@ -411,6 +412,7 @@ class Connection:
         by: str,
         **fields: Any,
     ) -> Change:
-        # Who waited for the row read the clock before whoever held it: a history's times do not go back.
+        # A transaction that waited for the row's lock began, and read the clock, before the one that held it
+        # wrote. Without max() the history would go back in time.
         after = attrs.evolve(self, version=self.version + 1, updated_at=max(at, self.updated_at), **fields)
         return Change.of(self, after, type, reason, by=by)

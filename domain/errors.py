@@ -32,9 +32,9 @@ class InvalidInput(DomainError):
 
 
 class InvalidParameters(InvalidInput):
-    """What a provider was to be told before authorizing is wrong.
+    """The provider parameters that a caller gave, such as NetSuite's accountId, are not right.
 
-    `details` names them as they stand in an object `parameters`; see `bare`.
+    `details` names each as `parameters.<name>`, as in a request's body; `bare` gives the names alone.
     """
 
     code = "invalid_parameters"
@@ -42,13 +42,16 @@ class InvalidParameters(InvalidInput):
     def __init__(
         self, *ill_formed: tuple[str, str], unknown: Sequence[str] = (), known: Sequence[str] = ()
     ) -> None:
-        """Take (parameter, message) pairs, the names that are not the provider's, and those that are."""
+        """Take (parameter, message) pairs, given names that the provider does not know, and those it does."""
         self.ill_formed: Sequence[tuple[str, str]] = ill_formed
         self.unknown, self.known = tuple(unknown), tuple(known)
         super().__init__(*((f"parameters.{name}", message) for name, message in self.bare()))
 
     def bare(self, *beside: str) -> Sequence[tuple[str, str]]:
-        """Give the details by the parameters' own names, where they are taken `beside` these others."""
+        """Give the details with the names alone, as in a query.
+
+        `beside` are the other names that are allowed there, to be listed with the provider's own.
+        """
         strange = not_known([*beside, *self.known])
         return [*((name, strange) for name in self.unknown), *self.ill_formed]
 
@@ -195,7 +198,7 @@ class Unauthenticated(DomainError):
 
 
 class WebhookRefused(DomainError):
-    """A webhook whose signature none of our keys has made, or none is configured."""
+    """A webhook that was not signed with any of our keys, or no key is configured."""
 
     code = "webhook_refused"
 
@@ -305,7 +308,7 @@ class ProviderCallImpossible(ProviderCallRefused):
 class IntegrationMissing(DomainError):
     """Nango has no integration of the name the provider's description gives: a deployment's mistake.
 
-    `unfinished` where it has one that users cannot be sent through.
+    `unfinished`: it has one, but cannot send users to the provider with it.
     """
 
     code = "integration_missing"

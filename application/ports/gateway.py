@@ -61,9 +61,9 @@ class ProviderAnswer:
 class AuthGateway(Protocol):
     """Nango: does the OAuth dance and keeps the credentials.
 
-    Every method may raise `GatewayUnavailable`: Nango cannot be reached, or limits our calls. Two kinds of it
-    say more: after `GatewayTimeout` the call may have taken effect, and by `GatewayRefused` Nango refuses our
-    key. Every method may raise `GatewayNonsense`, too.
+    Every method may raise `GatewayNonsense`, and `GatewayUnavailable`: Nango cannot be reached, or limits our
+    calls. Two subclasses of the latter say more: `GatewayTimeout`, the call may have taken effect, and
+    `GatewayRefused`, Nango refuses our key.
     """
 
     @abstractmethod
@@ -180,8 +180,8 @@ class AuthGateway(Protocol):
 class Notice:
     """What a webhook of Nango speaks of: a reason to look, and nothing more.
 
-    `trouble`: it tells of a failure, which is no news of a connection that is not active. `well`: it tells
-    that credentials work, which is no news of an active one.
+    `trouble`: it tells of a failure, so it is news only if the connection is active. `well`: it tells that
+    credentials work, so it is news only if the connection is not active.
     """
 
     integration: str
@@ -192,13 +192,13 @@ class Notice:
 
 
 class NoticeReader(Protocol):
-    """Knows genuine webhooks of Nango."""
+    """Tells Nango's webhooks from forged ones, and reads them."""
 
     @abstractmethod
     def read(self, body: bytes, signature: str | None) -> Notice | None:
         """Read a webhook; None where it is of a kind that is no reason to look.
 
         Raises:
-            WebhookRefused: no key that we have made the signature over exactly these bytes.
+            WebhookRefused: the signature over exactly these bytes was made with none of our keys.
 
         """

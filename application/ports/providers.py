@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from domain.provider import Provider
 
 MAX_TEXT = 300
+"""Characters of a provider's words that are kept and shown."""
 
 
 def plain_text(value: Any) -> str | None:
     """Give a text or a whole number as one line that can be stored and shown; None for anything else.
 
-    A provider's words are untrusted: no controls, lone surrogates or marks that turn text around, and at
-    most 300 characters.
+    A provider's words are untrusted. Control characters, lone surrogates and marks that change the direction
+    of text are left out, and what is longer than `MAX_TEXT` is cut.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None

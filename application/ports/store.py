@@ -34,7 +34,7 @@ Item = TypeVar("Item")
 
 @frozen(kw_only=True)
 class Page(Generic[Item]):
-    """A stretch of a list, whether there is more of it now, and where it goes on."""
+    """A part of a list; `has_more` says whether there is more now, `next_cursor` where to go on."""
 
     items: Sequence[Item]
     has_more: bool
@@ -129,7 +129,7 @@ class Store(Protocol):
 
     @abstractmethod
     async def now(self) -> datetime:
-        """Give the database's time, as a transaction has it: where it is all that is wanted."""
+        """Give the database's time, for a caller that needs nothing else of a transaction."""
 
     @abstractmethod
     async def find(self, company_id: str, connection_id: str) -> Connection:
@@ -201,13 +201,20 @@ class Store(Protocol):
     ) -> Sequence[Connection]:
         """Give active connections that were last seen to work longer ago, the companies in turn.
 
-        The oldest of each company comes first, then the second oldest of each, and so on: one that has very
-        many leaves the others their turn. At most `per_company` of each company, and none that is to
-        be looked at again anyway.
+        The oldest of each company comes first, then the second oldest of each, and so on, so that a company
+        with very many leaves the others their turn. A connection for which a look is owed anyway is left out.
 
-        No more than so many companies are walked through, round and round: the place is kept with the turn,
-        behind the last company that was walked through, or the last to get its first where `limit` left
-        nothing for those behind it.
+        One call does not walk through all companies, and the next one goes on where it ended: that place is
+        kept under the name `turn`. It is behind the last company that was walked through or, if `limit` was
+        used up before, behind the last company that got a connection in.
+
+        Args:
+            older_than: how long ago a connection was last seen to work.
+            turn: the name under which the place is kept.
+            companies: how many companies one call walks through, at most.
+            limit: how many connections to give, at most.
+            per_company: how many of one company, at most.
+
         """
 
     @abstractmethod

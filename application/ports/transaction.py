@@ -89,7 +89,7 @@ class Attempts(Protocol):
 
     @abstractmethod
     async def hurry(self, attempt_id: str, *, check_at: datetime) -> None:
-        """Have it looked at then, and change nothing else; a closed attempt stays as it is."""
+        """Move the worker's next look to `check_at`, and nothing else; a closed attempt stays as it is."""
 
     @abstractmethod
     async def checked(self, attempt: Attempt, *, check_at: datetime) -> bool:
@@ -101,7 +101,10 @@ class Attempts(Protocol):
 
     @abstractmethod
     async def claim(self, attempt_id: str, *, at: datetime, check_at: datetime) -> Attempt | None:
-        """Use the attempt, once: None where it was claimed, closed or has expired. One statement."""
+        """Take the attempt for one callback; None if it was claimed or closed before, or has expired.
+
+        One statement, so that of many callers one succeeds.
+        """
 
     @abstractmethod
     async def release(self, attempt_id: str, *, check_at: datetime) -> None:
@@ -113,7 +116,7 @@ class Attempts(Protocol):
 
 
 class JobKind(StrEnum):
-    """What the worker may owe a connection."""
+    """The kinds of work that the worker may owe a connection."""
 
     REMOVE = "remove"
     IDENTIFY = "identify"
@@ -143,10 +146,10 @@ class Jobs(Protocol):
 
     @abstractmethod
     async def add(self, job: Job) -> None:
-        """Owe something.
+        """Write down work that is owed.
 
-        A connection has one RECHECK at most, since one look is enough: of two, the earlier date counts. Where
-        that is the new one's, its tries are counted from the beginning.
+        A connection has one RECHECK at most, since one look is enough. If there is one already, the earlier
+        of the two dates holds; if that is the new one's, the tries are counted from the beginning.
         """
 
     @abstractmethod

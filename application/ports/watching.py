@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 HEARTBEAT = "schedule checks"
-"""The turn that some worker takes at least once a minute, whatever else its settings leave it to do."""
+"""The name of the turn (`Store.take_turn`) that some worker takes at least once a minute, in any settings.
+
+If nobody has taken it for longer, no worker runs.
+"""
 
 
 @frozen(kw_only=True)
@@ -27,8 +30,8 @@ class Survey:
     """What the database holds, over all companies.
 
     `connections`: by provider and status; empty where counting them would have taken too long.
-    `feed_held`: for how long one transaction has kept what came after it out of the companies' feeds.
-    `round_overdue`: for how long the `HEARTBEAT` has been due; where it never came, since the migration.
+    `feed_held`: for how long one open transaction has kept later events out of the companies' feeds.
+    `round_overdue`: for how long the `HEARTBEAT` has been due; if no worker ever ran, since the migration.
     """
 
     connections: Mapping[tuple[str, str], int]
@@ -40,7 +43,7 @@ class Survey:
 
 @frozen(kw_only=True)
 class PoolState:
-    """How the pool of connections to the database is doing; `waiting` counts who wants one."""
+    """How the pool of connections to the database is doing; `waiting` counts those who wait for one."""
 
     size: int
     idle: int
