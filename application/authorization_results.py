@@ -22,9 +22,9 @@ class AuthorizationStarted:
 
 @frozen(kw_only=True)
 class AuthorizationResult:
-    """How an authorization ended, or that it has not yet; where to send the user, if anywhere.
+    """How an authorization ended, or that it is pending; where to send the user, if anywhere.
 
-    `late`: it has not for so long that the user shall not wait for it any more.
+    `late`: it has been pending for so long that the user should not be kept waiting.
     """
 
     connection_id: str

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN = 0.1
 _BROWSER_WAITS = RELAY_DEADLINE.total_seconds() + 0.5
-"""Seconds until a browser is told to wait: what is left after the relay is for its confirmation."""
+"""Seconds until a browser gets the page that waits: the relay's, and half a second to confirm its outcome."""
 
 
 class _Relayed(Enum):
@@ -73,7 +73,8 @@ class CompleteAuthorization:
         if attempt.closed_at is not None:
             return result_of(attempt)
         result = await self._flights.join(attempt.id, lambda: self._complete(attempt, query))
-        # Unclaimed, it has just come back, or comes again with what Nango did not take, until it expires.
+        # One that was not claimed before is never late: its browser has just come back, or it brings again a
+        # callback that Nango did not take, as it may until the attempt expires.
         late = attempt.claimed_at is not None and not attempt.worth_waiting_for(now)
         return attrs.evolve(result, late=late)
 

@@ -92,7 +92,7 @@ class ConfirmAttempt:
             authorized = connection.authorize(
                 nango_id=proof.nango_id,
                 integration=proof.integration,
-                # A sibling may have asked with others.
+                # This attempt's, as a sibling may have given the connection others since.
                 parameters=attempt.parameters,
                 at=tx.now,
                 by=by,
@@ -103,7 +103,7 @@ class ConfirmAttempt:
                 for other in await tx.attempts.of(attempt.company_id, attempt.connection_id)
                 if other.id != attempt.id
             ]
-            # The winner itself too: a connect session can be finished once more while its token lives.
+            # Of the winner, too: its connect session can be finished a second time while its token lives.
             ends = [until for other in (attempt, *siblings) if (until := may_complete_until(other))]
             for sibling in siblings:
                 await tx.attempts.close(sibling.id, Outcome.SUPERSEDED, "superseded", at=tx.now)
@@ -113,7 +113,7 @@ class ConfirmAttempt:
                 # A sibling whose relay timed out may still complete inside Nango: look once more after that.
                 await tx.jobs.add(removal(connection, self._ids, due_at=tx.now + HOLD))
             if ends and max(ends) > tx.now + HOLD:
-                # So may one that ends at Nango without us, until its hour is over.
+                # And after the last moment at which one that ends at Nango, without us, may still complete.
                 await tx.jobs.add(removal(connection, self._ids, due_at=max(ends)))
             return [identify]
 

@@ -38,7 +38,8 @@ class DisconnectConnection:
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
             attempts = await tx.attempts.of(company_id, connection_id)
-            # A disconnected one may be about to be authorized again: one that starts, a sibling of a denied.
+            # A disconnected one may still have open attempts: one that is just being started, or one whose
+            # sibling was denied, which gave the connection this status back.
             if connection.status is DISCONNECTED and all(attempt.closed_at for attempt in attempts):
                 return connection
             job = await end_authorizations(tx, connection, self._ids)

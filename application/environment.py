@@ -50,8 +50,8 @@ class Environment:
     async def prove_absence(self, integration: str, nango_id: str) -> None:
         """Return if Nango's list and its 404 also say that a grant is gone.
 
-        That it is gone was read off an answer of Nango's proxy, "Failed to get connection". Its code there is
-        a general one (`server_error`), which proves too little.
+        The first sign was an answer of Nango's proxy, "Failed to get connection". Its code is a general one
+        (`server_error`), which proves too little by itself.
 
         Raises:
             GatewayUnavailable: the grant is there, so the trouble is another.

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     Work = Callable[[], Awaitable[None]]
 
 LEASE = timedelta(seconds=5)
-"""How long a flight is believed in that gives no sign of life: then whoever led it has died."""
+"""A flight that has given no sign of life for this long has crashed: the process that led it has died."""
 
 LONGEST = timedelta(seconds=40)
-"""Longer than a refresh can take: probe, forced refresh (15 s), probe. Later there are no signs of life."""
+"""Longer than a refresh can take: probe, forced refresh (15 s), probe.
+
+A flight that takes longer hangs: it gives no more signs of life, so that another one can take its place.
+"""
 
 ANSWERED_WITHIN = 15.5
 """Seconds until a caller is answered, whoever leads and however slow Nango is: 16 are promised."""
@@ -34,7 +37,7 @@ _SIGN_OF_LIFE = LEASE / 3
 _LOOK_AGAIN = 0.05
 _TRY_AGAIN = 0.25
 _BOARDING = 3.5
-"""Seconds to board with a database in trouble, for both tries: a call is promised its 503 within 4."""
+"""Seconds for both tries to board: where the database is in trouble, callers are promised a 503 within 4."""
 
 
 @frozen

@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 TAKEN_FOR_DEAD = timedelta(seconds=8)
-"""As long as a request's calls to Nango mostly take. Where a reservation has no answer by then, its process
-is taken for dead, and a repetition takes it over; of a slower one see docs/adr/0003."""
+"""Longer than a request's calls to Nango mostly take. A process that has not answered by then is taken for
+dead, and a repetition of the request takes over; docs/adr/0003 tells what happens if it was only slow."""
 
 _LOOK_AGAIN = 0.1
 
 
 @frozen(kw_only=True)
 class Reservation:
-    """A key at work. The state of the answer derives from the key, which only the caller has.
+    """An Idempotency-Key that one request holds, and the record that says so.
 
-    `replaces` is the record of a first try that has left nothing.
+    The state in the request's answer is derived from the key, which only the caller has. `replaces` is the
+    record of an earlier request with this key of which nothing is left.
     """
 
     company_id: str

@@ -20,9 +20,9 @@ class ListEvents:
     async def __call__(
         self, *, company_id: str, connection_id: str | None, limit: int, cursor: str | None
     ) -> Page[Event]:
-        """Give a page; the cursor of the last one read goes on from there, also when more happens later.
+        """Give a page. The cursor of the last page goes on from there, also to what happens later.
 
-        What happened to a deleted connection is told with the company's history: by its id it is gone.
+        A deleted connection is not found by its id any more, but its events stay in the company's history.
 
         Raises:
             ConnectionNotFound: no such connection in this company (any more).

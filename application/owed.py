@@ -21,11 +21,11 @@ IMPORTING = timedelta(seconds=45)
 
 _LONGEST_WAIT = timedelta(minutes=30)
 _DOUBLINGS = 10
-"""More would lead beyond the longest wait anyway."""
+"""More doublings of any first wait would lead beyond the longest one, so the number need not grow further."""
 
 
 async def owe_a_look(tx: Transaction, connection: Connection, ids: Ids, *, delay: timedelta) -> None:
-    """Have the worker look at a connection, if it is not going to sooner."""
+    """Have the worker look at a connection after `delay`, unless it is going to do so sooner anyway."""
     await tx.jobs.add(
         Job(
             id=ids.random_id(),
@@ -47,8 +47,8 @@ def removal(
 ) -> Job:
     """Give the job that removes at Nango what a connection's authorizations have left there.
 
-    What is to go is found by its tags. `integration` and `nango_id` name a grant that goes beside it, unless
-    it is in use by then.
+    The worker finds the grants that are to go by their tags. `integration` and `nango_id` name one more, to
+    go with them unless it is in use by then.
     """
     return Job(
         id=ids.random_id(),

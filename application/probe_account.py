@@ -31,7 +31,7 @@ class ProbeAccount:
         *,
         secrets: Collection[str] = (),
     ) -> Verdict:
-        """Judge the credentials; `details` where Nango's own knowledge of the connection is at hand.
+        """Judge the credentials; `details` is what Nango tells of the connection, if it was just fetched.
 
         `secrets` are credentials at hand, in case that the provider repeats them.
 

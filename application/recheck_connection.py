@@ -54,8 +54,9 @@ class RecheckConnection:
             await tx.jobs.finish(job.id, due_at=job.due_at)
 
     async def _look(self, connection: Connection, now: datetime) -> None:
-        # One more look after a first refusal, no chain of them: Nango gives up after four days of failures.
-        # A look that comes while Nango backs off (its webhook outruns our own note of the refusal) is none.
+        # After the first refusal one more look is owed, and not one after each: every look at credentials
+        # like these is a failure to Nango, which gives up after four days of them. A look during Nango's
+        # back-off does not count as the one more: its webhook may come before we have written the refusal.
         first = connection.status is ACTIVE or now < connection.updated_at + BACK_OFF
 
         async def look() -> None:

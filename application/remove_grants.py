@@ -25,7 +25,10 @@ PATIENT = 4.5
 """Seconds for a removal that a caller waits for."""
 
 HURRIED = 0.4
-"""Seconds for a removal by a caller who has waited for a silent Nango already: five are enough."""
+"""Seconds for a removal if the caller has already waited for a Nango that does not answer.
+
+It probably does not answer this either, and the caller should not wait much longer.
+"""
 
 _AT_ONCE = timedelta(0)
 
@@ -57,7 +60,7 @@ class RemoveGrants:
         deployment = await self._store.deployment()
         grants = await self._gateway.find_grants({"connection": job.connection_id})
         async with self._store.begin() as tx:
-            # Locked: an authorization that is being stored between the two reads would look like a lost one.
+            # Locked: an authorization that is stored between the two reads would look like one that has lost.
             connection = await tx.connections.get(job.company_id, job.connection_id, lock=True, deleted=True)
             attempts = await tx.attempts.of(job.company_id, job.connection_id)
         closed = {attempt.id for attempt in attempts if attempt.closed_at is not None}
@@ -71,7 +74,7 @@ class RemoveGrants:
         # Tags are Nango's word, and anybody with its key can change them: what we use ourselves is not over.
         in_use = {(each.integration, each.nango_id) for each in await self._store.of_grants(sorted(doomed))}
         for integration, nango_id in sorted(doomed - in_use):
-            # Under an integration that Nango has no more there is nothing; what moved is found by its tags.
+            # An integration that Nango has removed holds nothing; what moved to another is found by its tags.
             with suppress(IntegrationMissing):
                 await self._gateway.delete(integration, nango_id)
         unseen = any(_is_unseen(grant, connection, attempts) for grant in grants)

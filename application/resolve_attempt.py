@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @frozen
 class ResolveAttempt:
-    """Nango is asked before anything is given up."""
+    """Looks at an attempt for the worker. Nango is asked before anything is given up."""
 
     _store: Store
     _authorizations: StartAuthorization

@@ -18,7 +18,7 @@ _ROUNDS = 10
 """Rounds per interval: no connection waits longer than a tenth of it beyond its time."""
 
 _COMPANIES = 1000
-"""Companies that a round walks through: far more than the budget allows looks, and read in no time."""
+"""Companies that a round walks through at most: far more than there may be looks, and still a quick read."""
 
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(seconds=60)
 
@@ -40,7 +40,7 @@ class ScheduleChecks:
         """Do a round, if it is time for one; give how many looks were scheduled."""
         # No round is so short that its share of the budget would be less than one look.
         every = max(min(self._interval / _ROUNDS, _LONGEST), _SHORTEST, _LONGEST / self._per_minute)
-        # The turn is taken where there is nothing to schedule, too: it shows that somebody works.
+        # The turn is taken even if checks are switched off: it is how others see that a worker runs.
         turn = await self._store.take_turn(HEARTBEAT, every=every if self._interval else _LONGEST)
         if not turn or not self._interval:
             return 0

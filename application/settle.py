@@ -61,7 +61,7 @@ def found(verdict: Verdict, *, seen: Connection, by: str) -> Step:
 
     def refused(connection: Connection, at: datetime) -> Change | None:
         if connection.last_synced_at != seen.last_synced_at:
-            return None  # what was refused may have been renewed: they were found to work since we looked
+            return None  # found to work since we looked: what was refused has probably been renewed
         return connection.find_unhealthy(reason=verdict.reason or REFUSED, at=at, by=by)
 
     return refused

@@ -29,13 +29,13 @@ _PAGE = 1000
 _SUSPICIOUS_SHARE = 0.05
 
 _PACE = timedelta(seconds=3)
-"""All processes together go on to one more page in this time: a tenth of Nango's 200 calls a minute."""
+"""All processes together ask for one page in this time: a tenth of Nango's 200 calls a minute."""
 
 _REST = 1.2
-"""The next walk begins after the interval. A walk that takes long makes it later: this many times as long."""
+"""The next walk begins after the interval or, if that is longer, this many times what the last one took."""
 
 _SILENCE = 1.5
-"""A process that was refused the turn asks again after this many times the time between two walks."""
+"""A process that did not get the turn asks again after this many times the time between two walks."""
 
 _RECENT = 3.0
 """What a walk has missed is forgotten after this many times the time between two walks."""
@@ -68,8 +68,8 @@ class SweepGrants:
     async def __call__(self) -> None:
         """Walk, if it is time to and no other process does.
 
-        What a walk saw is this process's own, so the one that walked last asks at each round for the next
-        turn, and the others now and then.
+        Two walks are compared, and each process remembers only its own. So the process that walked last asks
+        for the next turn at each round, and the others only now and then.
         """
         clock = asyncio.get_running_loop().time
         now = clock()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from domain.provider import OAuth
 
 NOBODY = "doctor"
-"""Stands in our tags where a connection would: a flow that somebody finished after all would be nobody's."""
+"""Stands in the tags for connection, company and attempt: a flow that somebody finished would be nobody's."""
 
 
 async def try_flow(

@@ -51,8 +51,8 @@ class CheckHealth:
     ) -> Connection:
         """Look, and give the connection as it is then.
 
-        `cautious`: nobody asked for this look, so an absence needs more proof, and only news are written:
-        that the credentials still work, no more often than the schedule wants to know it.
+        `cautious`: nobody asked for this look, so an absence needs more proof, and only news is written. That
+        the credentials still work is news no more often than the schedule looks.
 
         Raises:
             Unavailable, GatewayNonsense: nothing is known, nothing changed.
