@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -9,12 +10,11 @@ from attrs import frozen
 from application.owed import owe_a_look
 from application.ports import Health, Verdict
 from application.settle import REFUSED, gone, identified, settle
-from domain.authorization import LOOKUP_DELAY
 from domain.errors import CredentialsUnusable, GrantNotFound, InvalidInput, ProviderCallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from application.environment import Environment
     from application.ports import AuthGateway, GrantDetails, Ids, ProviderCatalogue, Store
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from domain.history import Change
     from domain.provider import OAuth
 
-BACK_OFF = LOOKUP_DELAY * 1.75
-"""Nango answers 424 to everybody for 30 s after a failed forced refresh; look again after that (35 s)."""
+BACK_OFF = timedelta(seconds=35)
+"""Nango answers 424 to everybody for 30 s after a failed forced refresh; look again after that."""
 
 OUTLIVED = "The refresh token has reached the end of its life. Authorize again."
 NO_REFRESH_TOKEN = "The access token has expired and the provider gave no refresh token. Authorize again."  # noqa: S105 - a sentence
@@ -53,10 +53,14 @@ class RenewCredentials:
     ) -> Connection:
         """Renew, and give the connection as it is then: active, error, expired or disconnected.
 
-        `word` is what the provider said of the old credentials, better than Nango's general sentence.
-        `trouble` is what Nango said of them: that it has given up, it does not say again when it is forced.
-        `recheck` asks the worker to look again after Nango's back-off where the refresh was refused.
-        `fresh` as in `settle`.
+        Args:
+            connection: as the caller has read it.
+            word: what the provider said of the old credentials; it tells more than Nango's general sentence.
+            trouble: what Nango said of the old credentials. If it has given up on them (`exhausted`), it says
+                so only there, and not again in its answer to a forced refresh.
+            by: the actor, for the history.
+            recheck: have the worker look again after Nango's back-off, if the refresh is refused.
+            fresh: as in `settle`.
 
         Raises:
             ProviderUnavailable, GatewayUnavailable, GatewayNonsense: nothing is known, nothing changed.
