@@ -25,7 +25,7 @@ BACKLOG = 2048
 INHERITED = "LISTENER_FD"
 """Names, for a child of `supervise`, the descriptor of the socket that its parent listens on."""
 LIFELINE = "LIFELINE_FD"
-"""Names, for a child of `supervise`, the descriptor that is at its end once the parent is, killed or not."""
+"""Names, for a child of `supervise`, the descriptor of a pipe that closes once its parent is gone."""
 NUMBER = "WORKER_NUMBER"
 """Tells a child of `supervise` which it is, from 0."""
 
@@ -88,9 +88,9 @@ def own_number() -> int:
 
 
 def settle() -> None:
-    """Leave what was made at the start out of every later search for garbage, and search less often.
+    """Tune Python's cyclic garbage collector: exempt what was made at the start, and collect less often.
 
-    Hardly anything here is garbage in a cycle; looking for it was a twentieth of a read.
+    Hardly anything here is garbage in a cycle, and collecting took a twentieth of the time of a read.
     """
     gc.collect()
     gc.freeze()

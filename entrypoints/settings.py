@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def nango_callbacks(self) -> frozenset[str]:
-        """Where Nango has browsers come back to where nobody has set its callback URL."""
+        """The callback URLs that Nango uses as long as nobody has set one in its environment."""
         own = (self.nango_url, self.nango_public_url, "https://api.nango.dev")
         return frozenset(f"{address}/oauth/callback" for address in own)
 

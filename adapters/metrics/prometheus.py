@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from application.ports import PoolState, Survey
 
 SURVEYED_FOR = 10.0
-"""Seconds for which the database is not counted again, nor asked again after it did not answer."""
+"""Seconds for which a count of the database's content is used again, or one that failed is not repeated."""
 
 
 def _tallies() -> defaultdict[Any, Tally]:

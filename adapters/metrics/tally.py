@@ -1,6 +1,6 @@
-"""Counting in the way of every request: a fifth of a microsecond, on one event loop, so without a lock.
+"""Histograms that every request adds to, in a fifth of a microsecond; one event loop does, so without a lock.
 
-prometheus-client's own histograms take ten times as long; it is asked to write the numbers down only.
+prometheus-client's own histograms take ten times as long, so it only writes these down in its format.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMES = (*map(str, BOUNDS), "+Inf")
 
 @define(eq=False)
 class Tally:
-    """How often something took how long: `buckets` are not cumulative, the last one has no end."""
+    """How often something took how long. Each bucket counts its own range only; the last has no upper end."""
 
     seconds: float = 0.0
     buckets: list[int] = field(factory=lambda: [0] * len(_NAMES))

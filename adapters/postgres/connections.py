@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GET = f"SELECT {CONNECTION_COLUMNS} FROM connections WHERE company_id = $1 AND id = $2"  # noqa: S608 - constants
 
-# An active one is read off an index, so that a company with very many connections is answered as fast as any.
+# An active one is looked up by an index: a company may have very many, and auth-url is to be as fast for it.
 _OF_PROVIDER = "company_id = $1 AND provider = $2 AND auth_kind = 'oauth' AND deleted_at IS NULL"
 _FOR_AUTH_URL = f"""
 SELECT {CONNECTION_COLUMNS} FROM connections

@@ -65,7 +65,7 @@ class StoreFault(Exception):
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the error condemns the connections to the database, all of which are to be made anew."""
+    """Whether no connection of the pool can be trusted after this error: all of them are to be made anew."""
     if isinstance(error, asyncpg.DataError | TimeoutError):
         return False
     if isinstance(error, asyncpg.PostgresError):
@@ -74,7 +74,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def gave_way(error: BaseException) -> bool:
-    """Whether PostgreSQL undid what it was asked for, as it was in another's way: again, it may pass."""
+    """Whether PostgreSQL undid a statement because it conflicted with another: a second try may succeed."""
     return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _GAVE_WAY
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from adapters.postgres.pool import Session
     from application.ports import FlightKind
 
-# A flight need not outlive the database: one that is lost is flown again. So no write here waits for the
-# disk, or for a standby, which a refresh would otherwise do three times.
+# A flight that the database loses in a crash is just flown again. So no write here waits for the disk or for
+# a standby, as a refresh would otherwise do three times.
 _UNHURRIED = "set_config('synchronous_commit', 'off', true)"
 
 # A flight whose lease is over has crashed: the next caller takes its row, under another id.

@@ -1,4 +1,4 @@
-"""Find the primary among several hosts: one that has gone silently must not hide the one that took over."""
+"""Find the primary among several hosts, even if one of them is dead and answers nothing at all."""
 
 from __future__ import annotations
 

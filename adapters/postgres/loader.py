@@ -33,7 +33,7 @@ class _Batch(Generic[Key, Value]):
     _readers: dict[Key, list[asyncio.Future[Value | None]]] = field(factory=dict)
     _timer: asyncio.TimerHandle | None = None
     _loop: asyncio.AbstractEventLoop | None = None
-    """Kept: to look for the running loop is a call of the system each time, before Python 3.12."""
+    """Kept, because before Python 3.12 `get_running_loop` makes a system call each time."""
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""

@@ -40,13 +40,13 @@ UPDATE events SET txid = '0' WHERE txid <> '0' AND EXISTS (
 """
 
 _PATIENT = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"
-"""The service's role may have timeouts for what a caller waits for: see docs/operations.md, pgbouncer."""
+"""The service's role may have timeouts, made for callers that wait: see docs/operations.md, pgbouncer."""
 
 LOCK_TIMEOUT = "500ms"
 """How long callers may have to wait behind a migration: less than they wait for a connection of the pool."""
 TRIES = 20
 PAUSE = 1.0
-"""Seconds between tries, in which whoever has come to wait is served."""
+"""Seconds between tries, so that callers who had to wait behind one are served before the next."""
 
 
 class MigrationRefused(Exception):
@@ -118,7 +118,7 @@ async def current(connection: asyncpg.Connection[asyncpg.Record]) -> int:
 async def _apply_next(
     connection: asyncpg.Connection[asyncpg.Record], wanted: Sequence[Migration]
 ) -> Migration | None:
-    """Apply the next file; where a lock is not free, let go, so that those behind pass, and try again."""
+    """Apply the next file. Where a lock is not free, let the callers behind us pass, and try again."""
     tries = TRIES
     while True:
         tries -= 1

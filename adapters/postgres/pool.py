@@ -23,9 +23,11 @@ else:
     _Pool = asyncpg.Pool
 
 ACQUIRE_TIMEOUT = 1.0
+"""Seconds to wait for a connection of the pool, and then again for one to be made."""
 COMMAND_TIMEOUT = 3.0
+"""Seconds after which the client gives up a statement."""
 TRIES = 3
-"""How often a statement of its own is run that PostgreSQL undoes (docs/adr/0007-who-gives-way.md)."""
+"""How often a statement outside a transaction is run if PostgreSQL undoes it: docs/adr/0007."""
 PAUSE = 0.05
 """Seconds before the next try, at most."""
 SERVER_TIMEOUTS = {
@@ -40,8 +42,8 @@ SERVER_TIMEOUTS = {
 class Turns:
     """Who gets a connection of a pool next: first come, first served.
 
-    asyncpg lets whoever comes while a connection is free have it before those who were told to wait for it,
-    so that under load the same ones wait until their time is over.
+    asyncpg gives a connection that comes free to whoever asks for it next, even if others are waiting. Under
+    load the same ones would then wait until their time is over.
     """
 
     _free: int
@@ -76,7 +78,7 @@ class Turns:
             timer.cancel()
 
     def give_back(self) -> None:
-        """Let the next one have it who has not given up."""
+        """End a turn: the next one who waits, and has not given up, gets it."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

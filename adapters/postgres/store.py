@@ -80,15 +80,15 @@ WHERE (jobs.company_id, jobs.connection_id, jobs.id) = (taken.company_id, taken.
 RETURNING {", ".join("jobs." + column for column in JOB_COLUMNS.split(", "))}
 """  # noqa: S608 - constants
 
-# What somebody uses again at this moment is locked. Without SKIP LOCKED it would be waited for, and deleted
-# with its new content by a PostgreSQL that looks at its place alone afterwards, as 16.5 does.
+# A row that somebody is using again at this moment is locked, and skipped. Without SKIP LOCKED we would wait
+# for it, and delete it with its new content: afterwards, PostgreSQL (seen with 16.5) only compares the ctid.
 _SWEEP = """
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {table} WHERE {age} <= (SELECT clock()) - interval '24 hours' AND {condition}
     ORDER BY {age} LIMIT $1 FOR UPDATE SKIP LOCKED))
 """
-# A removal that Nango's outage holds up for longer needs its proof: closed attempts. OFFSET 0 has jobs looked
-# up by their key, and not read whole.
+# Closed attempts are the proof that a removal needs, and an outage of Nango may hold one up for longer than
+# 24 hours. OFFSET 0 keeps PostgreSQL from reading all jobs: it looks them up by their key instead.
 _PROVES_NOTHING = """NOT EXISTS (
         SELECT FROM jobs WHERE kind = 'remove'
             AND (jobs.company_id, jobs.connection_id) = (attempts.company_id, attempts.connection_id)
@@ -99,7 +99,8 @@ _SWEPT = (
     ("flights", "lease_until", "true"),
 )
 SWEPT_AT_ONCE = 1000
-"""After a long time without a worker, one statement for all would not end before its timeout, ever."""
+"""Rows deleted by one statement. After a long time without a worker there may be so many that a statement for
+all of them would run into its timeout, each time anew."""
 
 
 @frozen
@@ -131,7 +132,7 @@ class PostgresStore(Store):
         """See the port."""
         async with session(self._pool) as work:
             try:
-                # What the locks promise does not hold in the others: see docs/adr/0007-who-gives-way.md.
+                # The row locks promise less at other isolation levels: see docs/adr/0007-who-gives-way.md.
                 await work.run("BEGIN ISOLATION LEVEL READ COMMITTED")
                 yield PostgresTransaction(
                     await _now(work),
@@ -142,7 +143,7 @@ class PostgresStore(Store):
                 )
                 await _commit(work)
             except asyncio.CancelledError:
-                # A statement that was given up was cut, and a ROLLBACK after it would look like an outage.
+                # A cancelled statement has dropped its connection; a ROLLBACK would look like an outage.
                 work.cut()
                 raise
             except BaseException:
@@ -288,7 +289,7 @@ class PostgresStore(Store):
 
 
 async def _load(loader: Loader[_Key, Shown], company_id: str, connection_id: str) -> Shown:
-    # One id that PostgreSQL cannot take would fail everybody who shares the statement.
+    # An id that PostgreSQL does not accept would fail the statement for everybody who shares it.
     key = (company_id, connection_id)
     value = await loader.load(key) if all(map(_storable, key)) else None
     if value is None:
@@ -308,7 +309,7 @@ async def _commit(work: Session) -> None:
 
 
 async def _roll_back(work: Session) -> None:
-    # PostgreSQL undoes what a connection leaves open.
+    # Where this fails, the connection is dropped, and PostgreSQL undoes what it has left open.
     try:
         await work.run("ROLLBACK")
     except Exception:  # noqa: BLE001 - why the block failed matters more than how this did

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = f"SELECT provider, status, count(*) AS number FROM connections WHERE {VISIBLE} GROUP BY 1, 2"  # noqa: S608 - a constant
 
-# The clock is read once: a volatile function beside the column would keep the index out.
+# The clock is read once: compared with a volatile function, the column could not be looked up in the index.
 _OVERDUE = """
 SELECT count(*) AS count, coalesce((SELECT clock()) - min({due}), interval '0') AS oldest
 FROM {table} WHERE {due} <= (SELECT clock())
@@ -29,8 +29,9 @@ FROM {table} WHERE {due} <= (SELECT clock())
 _ATTEMPTS = _OVERDUE.format(table="attempts", due="check_at")
 _JOBS = _OVERDUE.format(table="jobs", due="due_at")
 
-# Where the two differ, the first is a transaction that has written and not ended, while a later one has. When
-# it began, only a role that may see everybody's activity is told.
+# xmin is the oldest transaction that is still open, and all from xmax on have not ended, either. If xmin is
+# before xmax, a later one has ended, and xmin keeps its events out of the feeds. Only a role that may see
+# everybody's activity is told when xmin began, so its time is counted from our first look at it.
 _HORIZON = """
 SELECT clock() AS now, pg_snapshot_xmin(seen)::text AS oldest,
     pg_snapshot_xmin(seen) < pg_snapshot_xmax(seen) AS holding

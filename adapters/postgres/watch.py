@@ -25,7 +25,8 @@ WHERE nango_id IS NOT NULL AND {VISIBLE} AND id > $1 ORDER BY id LIMIT $2
 
 _LOOKED_AT = "status = 'active' AND deleted_at IS NULL"
 
-# From company to company by connections_stale: the cost grows with the steps, and not with what they have.
+# Steps from company to company by connections_stale: the cost grows with the number of companies walked
+# through, and not with that of their connections.
 _WALK = f"""
 WITH RECURSIVE walk (company_id, step) AS (
     SELECT $1::text, 0
@@ -37,8 +38,9 @@ WITH RECURSIVE walk (company_id, step) AS (
 SELECT company_id FROM walk WHERE company_id IS NOT NULL AND step > 0 ORDER BY step
 """  # noqa: S608 - constants
 
-# In each company from the oldest on, by connections_stale too. The clock is read once: a volatile function
-# beside the column would keep the index out. OFFSET 0 keeps the jobs from being read whole for each company.
+# In each company from the oldest on, by connections_stale too. The clock is read once, since a column that is
+# compared with a volatile function cannot be looked up in an index. OFFSET 0 keeps PostgreSQL from reading
+# all jobs for each company.
 _STALE = f"""
 WITH picked AS (
     SELECT company_id, id, place, step, last_synced_at
@@ -73,7 +75,7 @@ RETURNING true
 
 async def of_grants(session: Session, grants: Sequence[tuple[str, str]]) -> Sequence[Connection]:
     """See the port."""
-    # They are Nango's words: with a NUL among them PostgreSQL would look none of them up.
+    # They are Nango's words. One with a NUL is none of ours, and PostgreSQL would refuse all of them for it.
     storable = [grant for grant in grants if "\0" not in "".join(grant)]
     integrations = [integration for integration, _ in storable]
     nango_ids = [nango_id for _, nango_id in storable]
@@ -94,7 +96,7 @@ async def stale(
     if not walked:
         return []
     rows = await session.rows(_STALE, older_than, walked, limit, per_company)
-    # Where each is another company's, there may have been no room for the companies behind the last one.
+    # A full page with one connection of each company may have left no room for the companies behind the last.
     cut = len({row["company_id"] for row in rows}) == limit
     await session.run(_REMEMBER, turn, rows[-1]["company_id"] if cut else walked[-1])
     return [connection_of(row) for row in rows]
