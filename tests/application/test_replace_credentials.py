@@ -314,7 +314,7 @@ async def test_nobody_is_sent_to_authorize_what_uses_a_key(world: WatchWorld, st
     assert await world.attempts(connection.id) == []
 
 
-async def test_another_company_cannot(world: WatchWorld) -> None:
+async def test_another_company_does_not_replace_credentials(world: WatchWorld) -> None:
     connection = await by_key(world)
     with pytest.raises(ConnectionNotFound):
         await world.use_cases.replace_credentials(

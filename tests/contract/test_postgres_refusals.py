@@ -64,23 +64,23 @@ async def whys(url: str) -> set[str]:
     return {result.why or "" for result in results if isinstance(result, StoreRefused)}
 
 
-async def test_one_that_was_never_migrated(empty_database_url: str) -> None:
+async def test_a_database_that_was_never_migrated_tells_to_migrate_it(empty_database_url: str) -> None:
     told = await whys(empty_database_url)
     assert {why.partition(" ")[0] for why in told} == {"42P01:", "42883:", "it"}
     assert all("`connections migrate`" in why for why in told)
 
 
-async def test_one_that_does_not_exist(postgres_server: str) -> None:
+async def test_a_database_that_does_not_exist_is_named(postgres_server: str) -> None:
     (told,) = await whys(named(postgres_server, "nowhere"))
     assert told.startswith(f'3D000: database "nowhere" does not exist. {LET_IN}')
 
 
-async def test_a_role_that_is_not_let_in(postgres_server: str) -> None:
+async def test_a_role_that_is_not_let_in_is_named(postgres_server: str) -> None:
     (told,) = await whys(as_role(postgres_server, "nobody"))
     assert told.startswith(f'28000: role "nobody" does not exist. {LET_IN}')
 
 
-async def test_a_role_that_is_granted_nothing(stranger: str) -> None:
+async def test_a_role_that_is_granted_nothing_tells_the_table_it_may_not_use(stranger: str) -> None:
     told = await whys(stranger)
     assert all(why.startswith("42501: permission denied for table ") and LET_IN in why for why in told)
 

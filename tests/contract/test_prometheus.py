@@ -105,11 +105,11 @@ async def test_calls_to_nango_are_told_by_operation_and_outcome(world: World) ->
 
 
 @pytest.mark.parametrize(("what", "value"), [("size", 3), ("idle", 2), ("max_size", 10), ("waiting", 1)])
-async def test_the_pool_is_told(world: World, what: str, value: float) -> None:
+async def test_the_state_of_the_pool_is_among_the_metrics(world: World, what: str, value: float) -> None:
     assert await world.value(f"connections_database_pool_{what}") == value
 
 
-async def test_the_database_is_told(world: World) -> None:
+async def test_what_the_database_holds_is_among_the_metrics(world: World) -> None:
     assert await world.value("connections_connections", provider="slack", status="active") == 7
     assert await world.value("connections_worker_due", kind="attempt") == 2
     assert await world.value("connections_worker_lag_seconds", kind="attempt") == 1.5

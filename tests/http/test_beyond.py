@@ -89,7 +89,7 @@ async def test_reauthorize_without_parameters_leaves_them_to_the_last_time(
     assert fakes.reauthorize_connection.asked[0]["parameters"] is None
 
 
-async def test_a_connect_session(company: Client) -> None:
+async def test_a_connect_session_answers_with_its_token_and_link(company: Client) -> None:
     answer = await company.post(f"{ONE}/connect-session")
     assert (answer.status, await answer.json()) == (
         201,
@@ -223,7 +223,7 @@ async def test_providers_say_how_they_are_connected(company: Client, fakes: Fake
 
 
 @pytest.mark.parametrize(("path", "status"), [("/healthz", "ok"), ("/readyz", "ready")])
-async def test_the_probes_answer(client: Client, path: str, status: str) -> None:
+async def test_healthz_and_readyz_tell_their_status(client: Client, path: str, status: str) -> None:
     answer = await client.get(path)
     assert (answer.status, await answer.json()) == (200, {"success": True, "data": {"status": status}})
 

@@ -99,5 +99,5 @@ async def test_what_is_no_http_is_observed_too(seen: list[tuple[str, str, int]])
     assert seen == [("unknown", "unreadable", 400)]
 
 
-def test_nothing_need_observe() -> None:
+def test_the_application_runs_without_an_observer() -> None:
     assert attrs.fields(HttpOptions).observe.default is None

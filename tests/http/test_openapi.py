@@ -106,7 +106,7 @@ def test_every_example_is_what_its_schema_says(document: dict[str, Any]) -> None
     assert wrong == []
 
 
-def test_every_schema_is_one(document: dict[str, Any]) -> None:
+def test_every_schema_is_a_valid_json_schema(document: dict[str, Any]) -> None:
     for _, content in _contents(document):
         Draft202012Validator.check_schema(content["schema"])
     for schema in document["components"]["schemas"].values():

@@ -24,7 +24,7 @@ CHECKED_AT = datetime(2024, 1, 15, 10, 35, tzinfo=UTC)
 APP = RedirectUrl.parse("https://app.example.com/settings/connections")
 
 
-async def test_a_list_of_connections(company: Client) -> None:
+async def test_a_list_shows_each_connection_with_the_fields_of_the_reference(company: Client) -> None:
     answer = await company.get("/api/v1/connections")
     assert (answer.status, await answer.json()) == (
         200,
@@ -32,7 +32,7 @@ async def test_a_list_of_connections(company: Client) -> None:
     )
 
 
-async def test_an_auth_url_for_a_new_connection(company: Client) -> None:
+async def test_auth_url_says_that_it_has_made_a_connection(company: Client) -> None:
     answer = await company.get("/api/v1/connections/stripe/auth-url")
     assert (answer.status, await answer.json()) == (
         200,
@@ -49,7 +49,7 @@ async def test_an_auth_url_for_a_new_connection(company: Client) -> None:
     )
 
 
-async def test_an_auth_url_for_a_connection_that_is_authorized_again(
+async def test_auth_url_says_that_it_authorizes_a_connection_again(
     company: Client, fakes: FakeUseCases
 ) -> None:
     fakes.get_auth_url.answer = AuthorizationStarted(
@@ -86,7 +86,7 @@ async def test_an_active_connection_blocks_auth_url(company: Client, fakes: Fake
     )
 
 
-async def test_a_callback_without_a_redirect_url(client: Client) -> None:
+async def test_a_callback_without_a_redirect_url_is_answered_in_json(client: Client) -> None:
     answer = await client.get(f"/api/v1/connections/stripe/callback?connectionId={ID}&success=true")
     assert (answer.status, await answer.json()) == (
         200,
@@ -102,7 +102,9 @@ async def test_a_callback_without_a_redirect_url(client: Client) -> None:
     )
 
 
-async def test_a_callback_with_a_redirect_url(client: Client, fakes: FakeUseCases) -> None:
+async def test_a_callback_with_a_redirect_url_sends_the_user_there(
+    client: Client, fakes: FakeUseCases
+) -> None:
     fakes.report_authorization.answer = AuthorizationResult(
         connection_id="xxx", provider="stripe", outcome="succeeded", redirect_url=APP
     )
@@ -115,7 +117,9 @@ async def test_a_callback_with_a_redirect_url(client: Client, fakes: FakeUseCase
     )
 
 
-async def test_a_callback_of_a_failure_with_a_redirect_url(client: Client, fakes: FakeUseCases) -> None:
+async def test_a_failed_callback_sends_the_user_to_the_redirect_url_with_the_error(
+    client: Client, fakes: FakeUseCases
+) -> None:
     fakes.report_authorization.answer = AuthorizationResult(
         connection_id="xxx", provider="stripe", outcome="failed", error="access_denied", redirect_url=APP
     )
@@ -128,7 +132,7 @@ async def test_a_callback_of_a_failure_with_a_redirect_url(client: Client, fakes
     )
 
 
-async def test_a_create(company: Client) -> None:
+async def test_a_create_answers_with_the_connection_and_where_to_authorize_it(company: Client) -> None:
     body = {"name": "Production Stripe", "provider": "stripe", "metadata": {"environment": "production"}}
     answer = await company.post("/api/v1/connections", json=body)
     assert (answer.status, await answer.json()) == (
@@ -147,7 +151,7 @@ async def test_a_create(company: Client) -> None:
     )
 
 
-async def test_a_connection(company: Client) -> None:
+async def test_a_connection_is_shown_with_the_fields_of_the_reference(company: Client) -> None:
     answer = await company.get(f"/api/v1/connections/{ID}")
     assert (answer.status, await answer.json()) == (
         200,
@@ -161,12 +165,12 @@ async def test_the_fields_come_in_the_order_of_the_reference(company: Client) ->
     assert list((await answer.json())["data"]) == names.split()
 
 
-async def test_a_delete(company: Client) -> None:
+async def test_a_delete_is_confirmed(company: Client) -> None:
     answer = await company.delete(f"/api/v1/connections/{ID}")
     assert (answer.status, await answer.json()) == (200, {"success": True, "data": {"deleted": True}})
 
 
-async def test_a_refresh(company: Client, fakes: FakeUseCases) -> None:
+async def test_a_refresh_answers_with_the_status_and_its_time(company: Client, fakes: FakeUseCases) -> None:
     fakes.refresh_connection.answer = attrs.evolve(STRIPE, last_synced_at=CHECKED_AT)
     answer = await company.post(f"/api/v1/connections/{ID}/refresh")
     assert (answer.status, await answer.json()) == (
@@ -182,7 +186,9 @@ async def test_a_refresh(company: Client, fakes: FakeUseCases) -> None:
     )
 
 
-async def test_a_refused_refresh(company: Client, fakes: FakeUseCases) -> None:
+async def test_a_refused_refresh_is_an_internal_error_with_the_words_of_the_provider(
+    company: Client, fakes: FakeUseCases
+) -> None:
     fakes.refresh_connection.answer = RefreshRefused("Token expired")
     answer = await company.post(f"/api/v1/connections/{ID}/refresh")
     assert (answer.status, await answer.json()) == (
@@ -197,7 +203,9 @@ async def test_a_refused_refresh(company: Client, fakes: FakeUseCases) -> None:
     )
 
 
-async def test_a_healthy_connection(company: Client, fakes: FakeUseCases) -> None:
+async def test_a_verification_tells_that_a_connection_is_healthy(
+    company: Client, fakes: FakeUseCases
+) -> None:
     fakes.verify_connection.answer = Verification(
         connection=STRIPE, healthy=True, error=None, checked_at=CHECKED_AT
     )
@@ -219,7 +227,9 @@ async def test_a_healthy_connection(company: Client, fakes: FakeUseCases) -> Non
     )
 
 
-async def test_an_unhealthy_connection(company: Client, fakes: FakeUseCases) -> None:
+async def test_a_verification_tells_why_a_connection_is_not_healthy(
+    company: Client, fakes: FakeUseCases
+) -> None:
     fakes.verify_connection.answer = Verification(
         connection=attrs.evolve(STRIPE, status=ERROR),
         healthy=False,
@@ -244,7 +254,9 @@ async def test_an_unhealthy_connection(company: Client, fakes: FakeUseCases) -> 
     )
 
 
-async def test_a_verification_before_the_authorization(company: Client, fakes: FakeUseCases) -> None:
+async def test_a_verification_before_the_authorization_tells_to_authorize_first(
+    company: Client, fakes: FakeUseCases
+) -> None:
     fakes.verify_connection.answer = Verification(
         connection=attrs.evolve(STRIPE, status=PENDING, external_account_id=None),
         healthy=False,
@@ -268,7 +280,7 @@ async def test_a_verification_before_the_authorization(company: Client, fakes: F
     )
 
 
-async def test_a_connection_that_is_not_there(company: Client) -> None:
+async def test_a_connection_that_is_not_there_is_not_found(company: Client) -> None:
     answer = await company.get(f"/api/v1/connections/{ABSENT_ID}")
     assert (answer.status, await answer.json()) == (
         404,
@@ -304,7 +316,9 @@ async def test_an_error_message_is_shown_in_lists_too(company: Client, fakes: Fa
     assert data == [{**STRIPE_SHOWN, "status": "error", "errorMessage": "why"}]
 
 
-async def test_a_failed_callback_with_nowhere_to_go(client: Client, fakes: FakeUseCases) -> None:
+async def test_a_failed_callback_with_nowhere_to_go_is_a_bad_request(
+    client: Client, fakes: FakeUseCases
+) -> None:
     fakes.report_authorization.answer = AuthorizationResult(
         connection_id=ID, provider="stripe", outcome="failed", error="access_denied"
     )
@@ -318,7 +332,7 @@ async def test_a_failed_callback_with_nowhere_to_go(client: Client, fakes: FakeU
     )
 
 
-async def test_a_callback_for_another_provider(client: Client, fakes: FakeUseCases) -> None:
+async def test_a_callback_for_another_provider_is_not_found(client: Client, fakes: FakeUseCases) -> None:
     fakes.report_authorization.answer = ConnectionNotFound()
     answer = await client.get(f"/api/v1/connections/slack/callback?connectionId={ID}&success=true")
     assert (answer.status, await answer.json()) == (

@@ -245,7 +245,7 @@ class ConnectionRules(StoreRules):
 
 
 class AuthUrlRules(StoreRules):
-    async def test_nothing_to_address(self, store: Store) -> None:
+    async def test_auth_url_addresses_nothing_where_there_is_nothing(self, store: Store) -> None:
         async with store.begin() as tx:
             assert await tx.connections.find_for_auth_url(ACME, "stripe") is None
 
@@ -280,7 +280,9 @@ class AuthUrlRules(StoreRules):
     @pytest.mark.parametrize(
         "other", [{"company_id": RIVAL}, {"provider": "slack"}, {"auth_kind": AuthKind.API_KEY}]
     )
-    async def test_others_are_not_addressed(self, store: Store, other: dict[str, object]) -> None:
+    async def test_auth_url_addresses_none_of_another_company_provider_or_kind(
+        self, store: Store, other: dict[str, object]
+    ) -> None:
         await born(store, **other)
 
         async with store.begin() as tx:

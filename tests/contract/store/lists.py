@@ -91,19 +91,19 @@ class ListRules(StoreRules):
 
         assert await _ids(store, ALL) == [finished.id]
 
-    async def test_a_list_by_provider(self, store: Store) -> None:
+    async def test_a_list_by_provider_has_only_its_connections(self, store: Store) -> None:
         slack = await born(store, provider="slack")
         await born(store)
 
         assert await _ids(store, ConnectionFilter(provider="slack")) == [slack.id]
 
-    async def test_a_list_by_status(self, store: Store) -> None:
+    async def test_a_list_by_status_has_only_connections_in_it(self, store: Store) -> None:
         await born(store)
         active = await authorized(store)
 
         assert await _ids(store, ConnectionFilter(status=ACTIVE)) == [active.id]
 
-    async def test_a_list_by_account(self, store: Store) -> None:
+    async def test_a_list_by_account_has_only_its_connections(self, store: Store) -> None:
         await authorized(store)
         active = await _identified(store, "acct_1")
 
