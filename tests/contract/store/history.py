@@ -133,7 +133,7 @@ class HistoryRules(StoreRules):
         assert (list(page.items), page.next_cursor) == ([], None)
 
     @pytest.mark.parametrize("cursor", ["", "x", "é", "\0", "MQ", "a" * 5000, "MS5jb25uX3Vua25vd24"])
-    async def test_a_cursor_that_is_not_ours_is_refused(self, store: Store, cursor: str) -> None:
+    async def test_a_feed_refuses_a_cursor_that_is_not_ours(self, store: Store, cursor: str) -> None:
         await born(store)
         with pytest.raises(InvalidInput):
             await store.events(ACME, None, limit=10, cursor=cursor)

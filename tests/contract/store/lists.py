@@ -151,7 +151,7 @@ class ListRules(StoreRules):
             base64.b64encode(b"99999999999999999.conn_1").decode(),
         ],
     )
-    async def test_a_cursor_that_is_not_ours_is_refused(self, store: Store, cursor: str) -> None:
+    async def test_a_list_refuses_a_cursor_that_is_not_ours(self, store: Store, cursor: str) -> None:
         await born(store)
         with pytest.raises(InvalidInput) as refused:
             await store.list(ACME, ALL, limit=1, cursor=cursor)
