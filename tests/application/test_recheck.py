@@ -14,8 +14,6 @@ from domain.errors import GatewayUnavailable, ProviderUnavailable, RefreshRefuse
 from tests.application.watch import WatchWorld
 from tests.application.world import nango_id
 
-AN_HOUR = timedelta(hours=1)
-
 
 @pytest.fixture
 async def world() -> WatchWorld:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -21,12 +21,10 @@ from application.remove_grants import RemoveGrants
 from tests.application.service import SETTINGS, Service
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from adapters.postgres.pool import Pool
     from domain.authorization import Attempt
-
-    Interruption = Callable[[], Awaitable[Any]]
 
 COMPANY = "acme"
 

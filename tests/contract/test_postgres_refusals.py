@@ -22,7 +22,6 @@ from tests.contract.store.base import ACME, born
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-MIGRATE = "Is `connections migrate` done"
 LET_IN = "Check the user, password and database in CONNECTIONS_DATABASE_URL"
 
 

@@ -9,8 +9,6 @@ from tests.e2e.journeys import connect, result_in
 if TYPE_CHECKING:
     from tests.e2e.journeys import Browser, Company, Nango
 
-REVOKED = "Expired API Key provided"
-
 
 async def broken(company: Company, browser: Browser, nango: Nango) -> str:
     """Connect Stripe, let the user revoke it there, and notice."""

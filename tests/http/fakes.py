@@ -92,10 +92,8 @@ class FakeFind:
     """Finds the one connection there is, for the company it belongs to."""
 
     there: Connection | Exception = STRIPE
-    trips: int = 0
 
     async def __call__(self, *, company_id: str, connection_id: str) -> Connection:
-        self.trips += 1
         if isinstance(self.there, Exception):
             raise self.there
         if (self.there.company_id, self.there.id) != (company_id, connection_id):

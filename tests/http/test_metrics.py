@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.http.conftest import Client
 
-    Serve = Callable[..., Awaitable[Client]]
-
 KEY = {"x-api-key": WRITE_KEY}
 
 
