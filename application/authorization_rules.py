@@ -29,7 +29,7 @@ def oauth_of(provider: Provider) -> OAuth:
     return provider.oauth
 
 
-def may_authorize(connection: Connection) -> None:
+def require_authorizable(connection: Connection) -> None:
     """Insist that a user may be sent to authorize this connection now.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from application.authorization_results import AuthorizationStarted
-from application.authorization_rules import may_authorize, oauth_of, parameters_for
+from application.authorization_rules import oauth_of, parameters_for, require_authorizable
 from application.described import way_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ReauthorizeConnection:
         state = self._authorizations.new_state()
         async with self._store.begin() as tx:
             connection = await tx.connections.get(company_id, connection_id, lock=True)
-            may_authorize(connection)
+            require_authorizable(connection)
             oauth = way_of(self._catalogue, connection, oauth_of)
             values = parameters_for(oauth, parameters or {}, connection.parameters)
             attempt = await self._authorizations.intend(tx, connection, oauth, redirect_url, state, values)
