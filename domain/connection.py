@@ -48,26 +48,12 @@ ERROR = ConnectionStatus.ERROR
 EXPIRED = ConnectionStatus.EXPIRED
 DISCONNECTED = ConnectionStatus.DISCONNECTED
 
-TRIGGERS = frozenset(
-    {
-        EventType.AUTHORIZED,
-        EventType.AUTHORIZATION_RESTARTED,
-        EventType.AUTHORIZATION_FAILED,
-        EventType.AUTHORIZATION_ABANDONED,
-        EventType.REFRESHED,
-        EventType.FOUND_HEALTHY,
-        EventType.REFRESH_FAILED,
-        EventType.FOUND_UNHEALTHY,
-        EventType.EXPIRED,
-        EventType.DISCONNECTED,
-    }
-)
-
 _BACK = frozenset({ERROR, EXPIRED, DISCONNECTED})
+"""What a pending connection may go back to when its authorization comes to nothing."""
 
 TRANSITIONS: Mapping[tuple[ConnectionStatus, EventType], frozenset[ConnectionStatus]] = MappingProxyType(
     {
-        # A first authorization that fails is an error; a re-authorization that fails gives back what was.
+        # A first authorization that fails is an error; a later one gives back the status before it.
         (PENDING, EventType.AUTHORIZED): frozenset({ACTIVE}),
         (PENDING, EventType.AUTHORIZATION_FAILED): _BACK,
         (PENDING, EventType.AUTHORIZATION_ABANDONED): _BACK,
@@ -99,6 +85,9 @@ TRANSITIONS: Mapping[tuple[ConnectionStatus, EventType], frozenset[ConnectionSta
     }
 )
 """(status, trigger) → the statuses it may lead to; a pair that is not here is illegal."""
+
+TRIGGERS = frozenset(trigger for _, trigger in TRANSITIONS)
+"""The facts that may change a status; all others leave it as it is."""
 
 
 class AuthKind(StrEnum):
