@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.mutants.mutants import ROOT, Mutant, read_mutants
+from tests.mutants.mutants import ROOT, Mutant, read_mutants, read_results
 
 MUTANTS = read_mutants()
 
@@ -37,3 +39,14 @@ def test_each_mutant_names_tests_that_are_there() -> None:
     assert [
         test for mutant in MUTANTS for test in mutant.tests if not (ROOT / test.partition("::")[0]).exists()
     ] == []
+
+
+def test_each_result_names_a_test_that_is_there() -> None:
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
+    noticed = {test.rpartition("::")[2] for test in read_results().values() if test}
+
+    assert noticed - there == set()
