@@ -87,7 +87,7 @@ def own_number() -> int:
     return int(os.environ.get(NUMBER, "0"))
 
 
-def settle() -> None:
+def tune_garbage_collection() -> None:
     """Tune Python's cyclic garbage collector: exempt what was made at the start, and collect less often.
 
     Hardly anything here is garbage in a cycle, and collecting took a twentieth of the time of a read.

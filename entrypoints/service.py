@@ -19,7 +19,7 @@ from adapters.postgres.pool import open_pool
 from application.ports import Scope
 from domain.errors import DomainError, StoreRefused, StoreUnavailable
 from entrypoints.container import Container, compose
-from entrypoints.process import listen, own_number, settle
+from entrypoints.process import listen, own_number, tune_garbage_collection
 
 if TYPE_CHECKING:
     import socket
@@ -77,7 +77,7 @@ async def serve(
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
-            settle()
+            tune_garbage_collection()
             _log.info("listening", url=settings.public_url)
             await stop.wait()
             _log.info("stopping")
