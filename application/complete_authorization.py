@@ -51,7 +51,8 @@ class _Relayed(Enum):
 class CompleteAuthorization:
     """Complete the attempt whose own state came back.
 
-    The same state again never reaches Nango twice: it waits for the first outcome and gets the same answer.
+    Nango takes a state once. The same state again waits for the first outcome, and gets the same answer; only
+    a callback that Nango has plainly not taken is handed over again.
     """
 
     _store: Store
