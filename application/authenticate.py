@@ -20,6 +20,7 @@ SEEN_FOR = 1.0
 """Seconds for which a key needs no look at the database, and after which a revoked one is refused."""
 
 _REMEMBERED = 10_000
+"""Keys that are remembered, at most; they are then forgotten all at once."""
 
 
 @frozen(kw_only=True)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Query = Sequence[tuple[str, str]]
 
 _LOOK_AGAIN = 0.1
+"""Seconds between looks at whether a sibling's relay, perhaps another process's, has ended."""
+
 _BROWSER_WAITS = RELAY_DEADLINE.total_seconds() + 0.5
 """Seconds until a browser gets the page that waits: the relay's, and half a second to confirm its outcome."""
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from domain.authorization import Attempt, Grant
     from domain.connection import Connection
 
-_IDENTIFY_DEADLINE = 3.0
+_DO_NOW_DEADLINE = 3.0
+"""Seconds for what a success owes, while its browser waits: the account's name, or a removal."""
 
 
 @frozen
@@ -139,7 +140,7 @@ class ConfirmAttempt:
 
     async def _do_now(self, job: Job) -> None:
         try:
-            async with asyncio.timeout(_IDENTIFY_DEADLINE):
+            async with asyncio.timeout(_DO_NOW_DEADLINE):
                 await (self._identify if job.kind is JobKind.IDENTIFY else self._remove)(job)
         except (DomainError, TimeoutError):
             pass  # the worker has the job

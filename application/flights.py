@@ -35,7 +35,11 @@ ANSWERED_WITHIN = 15.5
 
 _SIGN_OF_LIFE = LEASE / 3
 _LOOK_AGAIN = 0.05
+"""Seconds between looks at a flight that another process leads."""
+
 _TRY_AGAIN = 0.25
+"""Seconds until the database is tried again that did not take a sign of life, or an outcome."""
+
 _BOARDING = 3.5
 """Seconds for both tries to board: where the database is in trouble, callers are promised a 503 within 4."""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from domain.redirect import RedirectUrl
 
 _TRIES = 5
+"""A try fails if another call has just made the connection; the next one finds it, unless it is gone."""
 
 
 @frozen

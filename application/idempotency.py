@@ -34,6 +34,7 @@ TAKEN_FOR_DEAD = timedelta(seconds=8)
 dead, and a repetition of the request takes over; docs/adr/0003 tells what happens if it was only slow."""
 
 _LOOK_AGAIN = 0.1
+"""Seconds between looks at the record of a first request that another process is still doing."""
 
 
 @frozen(kw_only=True)

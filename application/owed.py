@@ -20,6 +20,8 @@ IMPORTING = timedelta(seconds=45)
 """How long the worker leaves an import alone: longer than it and its probe can take."""
 
 _LONGEST_WAIT = timedelta(minutes=30)
+"""Between two tries of a job."""
+
 _DOUBLINGS = 10
 """More doublings of any first wait would lead beyond the longest one, so the number need not grow further."""
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 _LOOKS = 3
 _LOOKS_AGAIN_AFTER = 60.0
+"""Seconds after its first look until a connection may be looked at as often again."""
+
 _REMEMBERED = 10_000
+"""Connections whose looks are counted, at most: anybody may name new ones."""
 
 
 @frozen

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 _AT_ONCE = timedelta(0)
 _PAGE = 1000
+"""Connections that Nango lists on a full page, and that we read of our own at a time."""
+
 _SUSPICIOUS_SHARE = 0.05
+"""If more than this share is missing at Nango, the key or Nango is wrong: docs/adr/0005."""
 
 _PACE = timedelta(seconds=3)
 """All processes together ask for one page in this time: a tenth of Nango's 200 calls a minute."""

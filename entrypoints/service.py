@@ -31,8 +31,13 @@ SHUTDOWN_SECONDS = 20.0
 """Longer than the longest call, a relay: whoever is being served when SIGTERM comes gets an answer."""
 
 _PAUSE = 1.0
+"""Seconds between two rounds of the worker, if the first found nothing to do."""
+
 _TELL_AGAIN = 60.0
+"""Seconds after which a trouble that lasts is told once more."""
+
 _HOUSEKEEPING = 600.0
+"""Seconds between two sweeps of what the database need not keep any longer."""
 
 _log = structlog.get_logger()
 
