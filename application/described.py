@@ -1,4 +1,4 @@
-"""What this deployment says of the provider of a connection that exists: connections outlive descriptions."""
+"""Look up the provider of a connection that exists. Its description may be gone: connections outlive them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def adapter_of(catalogue: ProviderCatalogue, connection: Connection) -> Provider
 
 
 def way_of(catalogue: ProviderCatalogue, connection: Connection, way: Callable[[Provider], Way]) -> Way:
-    """Give how a connection is authorized again; `way` reads it in the description.
+    """Give how a connection is authorized again: `way` reads it in the description, as `oauth_of` does.
 
     Raises:
         ProviderCallImpossible: the provider is not described any more, or not this way.

@@ -152,7 +152,7 @@ class Idempotency:
     async def _first(
         self, reservation: Reservation, begin: Callable[[Reservation | None], Awaitable[Result]]
     ) -> Result:
-        """Begin, or wait for whoever has begun in another process: both callers shall get the same answer."""
+        """Begin, or wait for whoever has begun in another process: both callers get the same answer."""
         while True:
             try:
                 return await begin(reservation)

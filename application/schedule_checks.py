@@ -54,7 +54,7 @@ class ScheduleChecks:
         )
         for connection in stale:
             async with self._store.begin() as tx:
-                # Spread over the round: connections made together shall not be looked at together for ever.
+                # Spread over the round, or what was connected together would be looked at together for ever.
                 delay = every * uniform(0, 0.9)  # noqa: S311 - nothing that anybody might want to guess
                 await owe_a_look(tx, connection, self._ids, delay=delay)
         return len(stale)

@@ -30,9 +30,9 @@ async def settle(store: Store, seen: Connection, *steps: Step, fresh: timedelta 
 
     Nothing is written if the connection has got other credentials since it was `seen`, or has lost them.
 
-    `fresh` is given where nobody asked for the look that led here. Then a step is written only if it changes
-    something, and "the credentials work" only if they were last seen to work longer than `fresh` ago. So
-    whoever replays a webhook changes nothing.
+    `fresh` is given if nobody asked for the look that led here. A step is then written only if it changes
+    something; that the credentials work, only if they were last seen to work longer than `fresh` ago. So
+    nobody can fill a history by replaying a webhook.
     """
     async with store.begin() as tx:
         connection = await tx.connections.get(seen.company_id, seen.id, lock=True)

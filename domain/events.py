@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from domain.connection import ConnectionStatus
 
 WORKER = "worker"
-"""The actor of what nobody asked for."""
+"""The actor when nobody asked: the worker did it by itself."""
 
 CALLBACK = "callback"
-"""The actor of what comes in by a callback: nobody knows who sent it."""
+"""The actor when a callback came in: nobody knows who sent it."""
 
 AUTHORIZATION = "authorization"
-"""The actor of what is learnt of an account after its authorization."""
+"""The actor when an account is identified after its authorization."""
 
 
 class EventType(StrEnum):
-    """The kinds of facts. Those up to `DISCONNECTED` are also the triggers of the state machine."""
+    """The kinds of facts. The first group are the triggers of the state machine (`connection.TRIGGERS`)."""
 
     AUTHORIZED = "authorized"
     AUTHORIZATION_RESTARTED = "authorization_restarted"

@@ -1,4 +1,4 @@
-"""The step of a connection, together with the fact that explains it."""
+"""A step of a connection, together with the fact that explains it."""
 
 from __future__ import annotations
 

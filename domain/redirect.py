@@ -66,8 +66,8 @@ class RedirectUrl:
     def with_result(self, result: Mapping[str, str]) -> str:
         """Merge the result's parameters into the address's own query; the fragment stays last.
 
-        An earlier outcome in it goes (a page that names itself with its whole query as the target): the app
-        shall not read a success beside an error.
+        An outcome that is there already is removed: a page may give its own address as the target, with the
+        outcome of the last time in its query, and must not read a success beside an error.
         """
         parts = urlsplit(self.text)
         stale = {*result, "success", "error"}

@@ -61,7 +61,7 @@ JOIN connections USING (company_id, id) WHERE {VISIBLE}
 _FIND = f"SELECT {CONNECTION_COLUMNS} {_WANTED}"
 _SHOW = f"SELECT {DETAILS_COLUMNS}, company_id {_WANTED}"
 
-# Here, too, the clock is read once: what is due later shall not be walked over at each look (see `watch`).
+# Here, too, the clock is read once, so that rows that are due later are not read at each look (see `watch`).
 _TAKE_ATTEMPTS = f"""
 WITH due AS MATERIALIZED (
     SELECT company_id, connection_id, id FROM attempts WHERE check_at <= (SELECT clock())
