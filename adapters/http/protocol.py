@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from adapters.http.answers import refused
@@ -31,11 +32,25 @@ MAX_LINE = 8190
 MAX_FIELD = 16 * 1024
 """The longest header in bytes: an API key of 8 KB is a wrong key (401), not bad HTTP."""
 
+MAX_HEAD = 64 * 1024
+"""How much of one head is kept while it is incomplete: 128 headers at their longest are two megabytes."""
+
 TOO_LONG = Refusal(
     status=400,
     code="BAD_REQUEST",
     message=f"The address or a header is too long: at most {MAX_LINE} and {MAX_FIELD} bytes are taken",
 )
+
+TOO_MUCH = Refusal(
+    status=400,
+    code="BAD_REQUEST",
+    message=f"The headers are too long: at most {MAX_HEAD} bytes are taken in all",
+)
+
+
+class _HeadTooLong(BadHttpMessage):
+    """All of its lines together, not one of them."""
+
 
 _SERVER_ERROR = 500
 
@@ -49,6 +64,7 @@ class Protocol(web.RequestHandler):
         "_answered",
         "_client",
         "_ended",
+        "_head_bytes",
         "_head_deadline",
         "_head_seconds",
         "_heads",
@@ -77,7 +93,8 @@ class Protocol(web.RequestHandler):
         self._heads = 0
         self._answered = 0
         self._ended = False
-        self._last_body: StreamReader
+        self._last_body: StreamReader = EMPTY_PAYLOAD
+        self._head_bytes = 0
         self._unreadable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,7 +132,14 @@ class Protocol(web.RequestHandler):
         if self._unreadable:
             # aiohttp would keep an error, and with it these bytes, for each piece that still comes.
             return
+        in_head = self._last_body.is_eof()
         super().data_received(data)
+        if self._request_count != self._heads:
+            self._head_bytes = 0
+        elif in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._refuse_head()
         self._look_at_heads()
         if self._request_count != self._heads:
             self._heads = self._request_count
@@ -152,6 +176,13 @@ class Protocol(web.RequestHandler):
                 self._messages[number] = (_ErrInfo(status=400, exc=error, message=error.message), body)
         if self._unreadable and self._current_request is not None:
             self._give_up_body(self._current_request)
+
+    def _refuse_head(self) -> None:
+        error = _HeadTooLong("")
+        self._request_count += 1
+        self._messages.append((_ErrInfo(status=400, exc=error, message=""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _give_up_body(self, request: web.BaseRequest) -> None:
         # aiohttp lets whoever reads the body of a request wait for what now cannot come.
@@ -197,6 +228,8 @@ class Protocol(web.RequestHandler):
         refusal = UNEXPECTED if status >= _SERVER_ERROR else UNREADABLE
         if isinstance(exc, LineTooLong):
             refusal = TOO_LONG
+        if isinstance(exc, _HeadTooLong):
+            refusal = TOO_MUCH
         # Of a client that has gone the boundary has told already.
         if not isinstance(exc, ConnectionError):
             _log.info(

@@ -277,6 +277,27 @@ async def test_what_follows_bad_http_is_not_read(port: int, monkeypatch: pytest.
     assert len(read) == 1
 
 
+async def test_a_head_of_many_long_headers_is_not_kept(port: int) -> None:
+    header = b"X: " + b"c" * 15_000 + b"\r\n"
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + header * 100
+    status, _, body = await exchange_at(port, head)
+    message = "The headers are too long: at most 65536 bytes are taken in all"
+    assert (status, json.loads(body)["error"]["message"]) == (400, message)
+
+
+async def test_a_long_body_in_pieces_is_no_head(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            writer.write(b"POST /api/v1/webhooks/nango HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n")
+            writer.write(b"Expect: 100-continue\r\n\r\n")
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"x" * 100_000)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+            await reader.readuntil(b"}}")
+    writer.close()
+
+
 async def test_an_api_key_of_8_kb_is_a_wrong_key(port: int) -> None:
     head = f"GET /api/v1/connections HTTP/1.1\r\nHost: x\r\nx-api-key: {'k' * 8192}\r\n\r\n"
     status, _, _ = await exchange_at(port, head.encode())
