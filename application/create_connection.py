@@ -12,7 +12,7 @@ from application.authorization_state import fill_state, with_state
 from application.idempotency import Idempotency, Reservation
 from application.new_connection import NewConnection
 from domain.authorization import AttemptMode
-from domain.connection import PENDING, AuthKind
+from domain.connection import ACTIVE, PENDING, AuthKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class ConnectionCreated:
-    """The new connection, and where to send the user; nowhere where credentials were given."""
+    """The new connection, and where to send the user; nowhere where it is active already."""
 
     connection_id: str
     name: str
@@ -115,6 +115,10 @@ class CreateConnection:
         # the record's.
         async with self._store.begin() as tx:
             connection = await tx.connections.get(wanted.company_id, record.connection_id, lock=True)
+            if connection.status is ACTIVE:
+                # Authorized since by the URL of another call: there is nowhere left to send a user.
+                await reservation.answered(tx, "")
+                return _answer(connection, "")
             reservation = await reservation.resume(tx, self._ids.state().encode())
             state = reservation.state()
             attempt = await self._authorizations.intend(
@@ -150,11 +154,11 @@ class _Wanted(NewConnection):
 
 
 def _answer(connection: Connection, url: str) -> ConnectionCreated:
-    # Pending is what the first answer said, whatever has become of the connection since.
+    # With a URL, pending is what the first answer said, whatever has become of the connection since.
     return ConnectionCreated(
         connection_id=connection.id,
         name=connection.name,
         provider=connection.provider,
-        status=PENDING,
-        oauth_url=url,
+        status=PENDING if url else ACTIVE,
+        oauth_url=url or None,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.memory.store import MemoryStore
 from application.create_connection import ConnectionCreated
-from domain.connection import ACTIVE, PENDING
+from domain.connection import ACTIVE, DISCONNECTED, PENDING
 from domain.errors import GatewayUnavailable, IdempotencyKeyReused, InvalidInput, TooManyAttempts
 from tests.application.world import APP, World, state_of
 
@@ -228,6 +228,26 @@ async def test_a_repetition_waits_no_longer_than_the_first_may_take(
     await world.later(seconds=died - 1)
     await world.create(key=KEY)
     assert world.now() - began - timedelta(seconds=died) <= timedelta(seconds=waits + 0.2)
+
+
+async def test_a_repetition_after_a_crash_tells_that_somebody_else_has_authorized_it(world: World) -> None:
+    await _crash(world)
+    (connection,) = await world.connections()
+    await world.come_back((await world.reauthorize(connection.id)).url)
+    created = await world.create(key=KEY)
+    assert (created.connection_id, created.status, created.oauth_url) == (connection.id, ACTIVE, None)
+
+
+async def test_a_repetition_that_told_of_an_active_connection_tells_the_same_after_its_end(
+    world: World,
+) -> None:
+    await _crash(world)
+    (connection,) = await world.connections()
+    await world.come_back((await world.reauthorize(connection.id)).url)
+    created = await world.create(key=KEY)
+    await world.disconnect(connection.id)
+    assert await world.create(key=KEY) == created
+    assert (await world.connection(connection.id)).status is DISCONNECTED
 
 
 async def test_a_resumed_connection_outlives_the_crashed_attempts_end(world: World) -> None:

@@ -84,8 +84,9 @@ CREATE = Operation(
                 "Makes a repetition safe: the same key with the same request gives the same answer for "
                 "24 hours, with another request 422. A repetition waits for the answer of a request that is "
                 "under way; 8 s after that began it finishes what was left half done, for then its process "
-                "has died. Where the first came to nothing, the repetition begins anew. After a 503, or no "
-                "answer at all, repeat with the same key."
+                "has died; if another URL has made the connection active since, it is told so, without "
+                "`oauthUrl`. Where the first came to nothing, the repetition begins anew. "
+                "After a 503, or no answer at all, repeat with the same key."
             ),
             "type": "string",
             "pattern": rf"^[!-~]{{1,255}}{END}",
