@@ -1,4 +1,4 @@
-"""Force new credentials, and write down what came of it."""
+"""Have Nango renew a connection's credentials, and decide what its answer means for the status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,19 @@ NO_REFRESH_TOKEN = "The access token has expired and the provider gave no refres
 
 @frozen
 class RenewCredentials:
-    """A forced refresh at Nango, believed only when the result works."""
+    """Forces a refresh at Nango, decides which status that leads to, and writes it down.
+
+    - Nango does not have the connection: disconnected.
+    - Nango cannot renew, and has given up for good: expired.
+    - Nango cannot renew otherwise: error; expired where the provider's refresh token is past its known life.
+    - Nango says that it has renewed, but the token's time is over: expired. Nango says so where there is no
+      refresh token, too, and gives the old token again.
+    - Nango says that it has renewed, and the provider refuses the new token: error.
+    - Otherwise: active. A provider that cannot be asked is no reason to doubt Nango's word.
+
+    An error may be an outage at the provider that looked like a refusal to Nango. So the worker looks once
+    more when Nango's back-off is over.
+    """
 
     _store: Store
     _gateway: AuthGateway
@@ -54,13 +66,14 @@ class RenewCredentials:
         """Renew, and give the connection as it is then: active, error, expired or disconnected.
 
         Args:
-            connection: as the caller has read it.
-            word: what the provider said of the old credentials; it tells more than Nango's general sentence.
-            trouble: what Nango said of the old credentials. If it has given up on them (`exhausted`), it says
-                so only there, and not again in its answer to a forced refresh.
-            by: the actor, for the history.
-            recheck: have the worker look again after Nango's back-off, if the refresh is refused.
-            fresh: as in `settle`.
+            connection: has been authorized, by OAuth.
+            word: why the provider has just refused the old credentials, if it was asked. As the reason of an
+                error it says more than Nango's general sentence.
+            trouble: why Nango could not use the old credentials, if it could not. It tells only then, and not
+                when a refresh is forced, that it has given up for good.
+            by: who asked.
+            recheck: False where this is itself the second look after a refusal: it shall not lead to a third.
+            fresh: as in `settle`; given where nobody asked for this.
 
         Raises:
             ProviderUnavailable, GatewayUnavailable, GatewayNonsense: nothing is known, nothing changed.

@@ -37,7 +37,18 @@ class Verification:
 
 @frozen
 class CheckHealth:
-    """The look itself, for whoever has a reason to look: a caller, the worker."""
+    """Looks whether a connection still works, decides which status that means, and writes it down.
+
+    - Nango does not have it, and other connections of ours are there: disconnected. Where Nango has nothing
+      of ours, the key may be one of another environment: nothing changes, mostly (see `Environment`).
+    - The provider, asked who the account is, accepts the credentials, or only forbids that question: active.
+    - The provider refuses them: error; an expired connection stays expired.
+    - Nango has credentials that it cannot use: that says nothing about the provider, so a refresh is forced
+      and decides (see `RenewCredentials`). An API key cannot be renewed: nothing changes.
+    - Nango or the provider is in trouble: nothing changes.
+
+    Both a caller who verifies and the worker come here.
+    """
 
     _store: Store
     _gateway: AuthGateway
@@ -51,8 +62,12 @@ class CheckHealth:
     ) -> Connection:
         """Look, and give the connection as it is then.
 
-        `cautious`: nobody asked for this look, so an absence needs more proof, and only news is written. That
-        the credentials still work is news no more often than the schedule looks.
+        Args:
+            connection: active, error or expired; one without a grant at Nango is given back as it is.
+            by: who asked.
+            recheck: False where a refusal shall not lead to another look; see `RenewCredentials`.
+            cautious: True where nobody asked for this look. Then an absence needs more proof, and only what
+                is new is written: that the credentials still work, no more often than the schedule looks.
 
         Raises:
             Unavailable, GatewayNonsense: nothing is known, nothing changed.
