@@ -83,9 +83,11 @@ RETURNING {", ".join("jobs." + column for column in JOB_COLUMNS.split(", "))}
 # A row that somebody is using again at this moment is locked, and skipped. Without SKIP LOCKED we would wait
 # for it, and delete it with its new content: afterwards, PostgreSQL (seen with 16.5) only compares the ctid.
 _SWEEP = """
-DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+WITH swept AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {table} WHERE {age} <= (SELECT clock()) - interval '24 hours' AND {condition}
-    ORDER BY {age} LIMIT $1 FOR UPDATE SKIP LOCKED))
+        AND {age} >= coalesce($2::timestamptz, '-infinity')
+    ORDER BY {age} LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING {age} AS age)
+SELECT count(*) AS count, max(age) AS reached FROM swept
 """
 # Closed attempts are the proof that a removal needs, and an outage of Nango may hold one up for longer than
 # 24 hours. OFFSET 0 keeps PostgreSQL from reading all jobs: it looks them up by their key instead.
@@ -94,9 +96,9 @@ _PROVES_NOTHING = """NOT EXISTS (
             AND (jobs.company_id, jobs.connection_id) = (attempts.company_id, attempts.connection_id)
         OFFSET 0)"""
 _SWEPT = (
-    ("attempts", "closed_at", _PROVES_NOTHING),
     ("idempotency_records", "created_at", "true"),
     ("flights", "lease_until", "true"),
+    ("attempts", "closed_at", _PROVES_NOTHING),
 )
 SWEPT_AT_ONCE = 1000
 """Rows deleted by one statement. After a long time without a worker there may be so many that a statement for
@@ -247,8 +249,11 @@ class PostgresStore(Store):
         async with session(self._pool) as work:
             for table, age, condition in _SWEPT:
                 statement = _SWEEP.format(table=table, age=age, condition=condition)
-                while await work.run(statement, SWEPT_AT_ONCE) == f"DELETE {SWEPT_AT_ONCE}":
-                    pass
+                swept, reached = SWEPT_AT_ONCE, None
+                while swept == SWEPT_AT_ONCE:
+                    # On from there: what has to stay is not walked over again each time.
+                    row = await work.row(statement, SWEPT_AT_ONCE, reached)
+                    swept, reached = (row["count"], row["reached"]) if row else _impossible()
 
     async def deployment(self) -> str:
         """See the port; it never changes, so it is asked for once."""

@@ -14,7 +14,7 @@ import pytest_asyncio
 from adapters.postgres.connections import _FOR_AUTH_URL
 from adapters.postgres.listing import _cursor_after, _statement
 from adapters.postgres.pool import open_pool
-from adapters.postgres.store import _FIND, _SHOW, _SWEEP, _TAKE_JOBS, PostgresStore
+from adapters.postgres.store import _FIND, _PROVES_NOTHING, _SHOW, _SWEEP, _TAKE_JOBS, PostgresStore
 from adapters.postgres.watch import _STALE, _WALK
 from application.ports import ConnectionFilter
 from domain.connection import ACTIVE
@@ -41,6 +41,17 @@ FROM generate_series(1, 20000) AS n
 _FILL_JOBS = """
 INSERT INTO jobs (company_id, connection_id, id, kind, due_at, tries)
 SELECT company_id, id, 'job of ' || id, 'identify', clock() + interval '1 day', 0 FROM connections
+"""
+
+# The older half of them are kept as proof: their removals are owed.
+_FILL_ATTEMPTS = """
+INSERT INTO attempts (company_id, connection_id, id, provider, integration, state_hash, parameters,
+    created_at, expires_at, checks, closed_at, outcome)
+SELECT company_id, id, id, provider, integration, sha256(id::bytea), '{}', created_at, created_at, 0,
+    created_at - interval '2 days', 'abandoned' FROM connections
+"""
+_FILL_REMOVALS = """
+UPDATE jobs SET kind = 'remove' WHERE substr(connection_id, 6)::int > 10000
 """
 
 _FILL_RECORDS = """
@@ -182,7 +193,20 @@ async def test_work_that_is_owed_later_is_not_walked_over(full: Pool) -> None:
 
 async def test_a_sweep_does_not_walk_over_what_is_young(full: Pool) -> None:
     sql = _SWEEP.format(table="idempotency_records", age="created_at", condition="true")
-    nodes = await _plan(full, sql, 1000)
+    nodes = await _plan(full, sql, 1000, None)
 
     assert "Seq Scan" not in {node["Node Type"] for node in nodes}
     assert not any(node.get("Rows Removed by Filter") for node in nodes)
+
+
+async def test_a_sweep_walks_once_over_what_has_to_stay(full: Pool) -> None:
+    async with full.acquire() as connection:
+        for statement in (_FILL_ATTEMPTS, _FILL_REMOVALS, "ANALYZE attempts, jobs"):
+            await connection.execute(statement)
+    sql = _SWEEP.format(table="attempts", age="closed_at", condition=_PROVES_NOTHING)
+    first = await full.fetchrow(sql, 1000, None)
+    assert first is not None
+    nodes = await _plan(full, sql, 1000, first["reached"])
+
+    walked = [node for node in nodes if node.get("Index Name") == "attempts_closed"]
+    assert [node["Rows Removed by Filter"] for node in walked] == [0]
