@@ -10,6 +10,7 @@ from application.ports import FlightKind, Health
 from application.settle import NO_LONGER_AUTHORIZED, NOT_AUTHORIZED
 from domain.connection import ACTIVE, DISCONNECTED, PENDING, AuthKind
 from domain.errors import (
+    ConcurrentChange,
     CredentialsUnusable,
     GrantNotFound,
     ProviderCallRefused,
@@ -40,6 +41,7 @@ class RefreshConnection:
         Raises:
             ConnectionNotFound: no such connection in this company.
             RefreshNotPossible: pending, disconnected, or an API key.
+            ConcurrentChange: an authorization was begun meanwhile.
             RefreshRefused: the status is error, expired or disconnected now, and says why.
             Unavailable, GatewayNonsense: nothing changed.
 
@@ -70,5 +72,8 @@ class RefreshConnection:
         else:
             word = verdict.reason if verdict.health is Health.DEAD else None
         renewed = await self._renew(connection, word=word, trouble=trouble, by=actor)
+        if renewed.status is PENDING:
+            # The user authorizes it anew by now, and what Nango has renewed is not what will be used.
+            raise ConcurrentChange
         if renewed.status is not ACTIVE:
             raise RefreshRefused(renewed.error_message or f"the connection is {renewed.status}")

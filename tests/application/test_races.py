@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from domain.connection import ACTIVE, DISCONNECTED, ERROR, PENDING
-from domain.errors import ConnectionNotFound, GatewayTimeout
+from domain.errors import ConcurrentChange, ConnectionNotFound, GatewayTimeout
 from tests.application.world import World, nango_id
 
 # ── one state, many callers ───────────────────────────────────────────────────────────────────────────
@@ -270,6 +270,16 @@ async def test_another_account_that_a_loser_of_a_reconnect_brings_late_is_told(w
     world.answer(connection, 200, {"id": "acct_2", "name": "Somebody else"})
     await world.work_for(minutes=2)
     assert (await world.connection(connection.id)).external_account_id == "acct_2"
+
+
+async def test_a_refresh_that_an_authorization_overtakes_is_a_conflict_and_no_failure(world: World) -> None:
+    connection = await world.in_error()
+    refreshing, renewed = await world.catch("refresh", world.refresh(connection.id))
+    await world.auth_url()
+    renewed.set()
+    with pytest.raises(ConcurrentChange):
+        await refreshing
+    assert (await world.connection(connection.id)).status is PENDING
 
 
 # ── delete and disconnect ─────────────────────────────────────────────────────────────────────────────

@@ -178,6 +178,7 @@ REFRESH = Operation(
         RefreshNotPossible("Connection not yet authorized - complete OAuth flow first"),
         RefreshRefused("Token expired"),
         IllegalTransition("disconnected", "refreshed"),
+        ConcurrentChange(),
         CredentialsUnusable("Nango could not produce credentials."),
         *REMOTE,
     ],
