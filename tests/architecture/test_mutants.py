@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.mutants.mutants import ROOT, Mutant, read_mutants, read_results
+from tests.mutants.page import PAGE, page
 
 MUTANTS = read_mutants()
 
@@ -50,3 +51,7 @@ def test_each_result_names_a_test_that_is_there() -> None:
     noticed = {test.rpartition("::")[2] for test in read_results().values() if test}
 
     assert noticed - there == set()
+
+
+def test_the_page_tells_what_the_last_run_found() -> None:
+    assert PAGE.read_text("utf-8") == page(MUTANTS, read_results()), "make mutants ONLY=--rest writes it"
