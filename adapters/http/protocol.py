@@ -47,14 +47,13 @@ TOO_MUCH = Refusal(
     message=f"The headers are too long: at most {MAX_HEAD} bytes are taken in all",
 )
 
-
-class _HeadTooLong(BadHttpMessage):
-    """All of its lines together, not one of them."""
-
-
 _SERVER_ERROR = 500
 
 _log = structlog.get_logger("connections.http")
+
+
+class _HeadTooLong(BadHttpMessage):
+    """All of its lines together, not one of them."""
 
 
 class Protocol(web.RequestHandler):
