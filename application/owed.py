@@ -19,6 +19,9 @@ INLINE = timedelta(seconds=30)
 IMPORTING = timedelta(seconds=45)
 """How long the worker leaves an import alone: longer than it and its probe can take."""
 
+LATE = timedelta(hours=1)
+"""How long after we gave up on an import Nango may still finish it, at the worst."""
+
 _LONGEST_WAIT = timedelta(minutes=30)
 """Between two tries of a job."""
 

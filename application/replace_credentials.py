@@ -12,7 +12,7 @@ from application.authorization_rules import kept_parameters
 from application.confirm_attempt import ready_to_authorize
 from application.described import way_of
 from application.import_credentials import api_key_of, may_be_under_way
-from application.owed import IMPORTING, removal
+from application.owed import IMPORTING, LATE, removal
 from application.remove_grants import HURRIED, PATIENT, remove_now
 from application.settle import identified
 from domain.connection import DISCONNECTED, AuthKind, Connection
@@ -74,7 +74,7 @@ class ReplaceCredentials:
             )
             filled = api_key.fill(credentials)
             # The intent: unless it has become the connection's own by then, the new grant goes.
-            intent = self._removal(tx, connection, api_key.integration, new_id)
+            intent = self._removal(tx, connection, api_key.integration, new_id, after=IMPORTING)
             await tx.jobs.add(intent)
         candidate = attrs.evolve(connection, parameters=values)
         try:
@@ -84,8 +84,11 @@ class ReplaceCredentials:
         except BaseException as problem:
             silent = may_be_under_way(problem)
             if silent:
+                # No attempt's tag says what it was: nobody but these two would ever find it.
                 async with self._store.begin() as tx:
-                    await tx.jobs.add(self._removal(tx, connection, api_key.integration, new_id))
+                    for after in (IMPORTING, LATE):
+                        late = self._removal(tx, connection, api_key.integration, new_id, after=after)
+                        await tx.jobs.add(late)
             await remove_now(self._remove, intent, within=HURRIED if silent else PATIENT)
             raise
         return await self._swap(candidate, new_id, api_key.integration, verdict, intent, by=actor)
@@ -109,7 +112,7 @@ class ReplaceCredentials:
             if current.status is DISCONNECTED and current.version != candidate.version:
                 raise ConcurrentChange  # disconnected while the key was tried; the worker removes it
             if current.nango_id is not None:
-                old = self._removal(tx, current, current.integration, current.nango_id)
+                old = self._removal(tx, current, current.integration, current.nango_id, after=IMPORTING)
                 await tx.jobs.add(old)
             current = await ready_to_authorize(tx, current, by=by)
             authorized = current.authorize(
@@ -125,6 +128,8 @@ class ReplaceCredentials:
             await remove_now(self._remove, old)
         return current
 
-    def _removal(self, tx: Transaction, connection: Connection, integration: str, nango_id: str) -> Job:
-        due_at = tx.now + IMPORTING
+    def _removal(
+        self, tx: Transaction, connection: Connection, integration: str, nango_id: str, *, after: timedelta
+    ) -> Job:
+        due_at = tx.now + after
         return removal(connection, self._ids, due_at=due_at, integration=integration, nango_id=nango_id)

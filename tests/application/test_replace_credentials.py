@@ -167,8 +167,9 @@ async def test_a_key_that_cannot_be_tried_replaces_none(
     assert world.grants() == {nango_id(connection)}
 
 
+@pytest.mark.parametrize("minutes", [0, 30])
 async def test_an_import_that_nango_finishes_late_is_removed(
-    world: WatchWorld, monkeypatch: pytest.MonkeyPatch
+    world: WatchWorld, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
     connection = await by_key(world)
     fresh = "6e0f8a52-0000-4000-8000-000000000001"
@@ -177,6 +178,7 @@ async def test_an_import_that_nango_finishes_late_is_removed(
     world.gateway.fail_with(GatewayTimeout(), ["import_credentials"])
     with pytest.raises(GatewayTimeout):
         await world.replace(connection.id, NEW)
+    await world.work_for(minutes=minutes)
     await world.gateway.import_credentials(
         integration="stripe-api-key",
         nango_id=fresh,
@@ -185,7 +187,7 @@ async def test_an_import_that_nango_finishes_late_is_removed(
         connection_config={},
         tags={},
     )
-    await world.work_for(minutes=1)
+    await world.work_for(hours=1)
     assert (world.grants(), world.owed()) == ({nango_id(connection)}, [])
 
 
