@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Many processes are started here, and without bytecode each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check format mutants bench e2e pgbouncer failover image-steps lock clean
+.PHONY: run test check fuzz format mutants bench e2e pgbouncer failover image-steps lock clean
 
 run: .venv/run
 	@exec $(BIN)/connections dev
@@ -21,6 +21,10 @@ check: .venv/test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Asks the service whatever its OpenAPI document allows, and more; EXAMPLES=200 asks for long, other things each time.
+fuzz: .venv/test
+	$(if $(EXAMPLES),SCHEMATHESIS_EXAMPLES=$(EXAMPLES)) $(BIN)/python -m pytest -m fuzz
 
 format: .venv/test
 	$(BIN)/ruff format .

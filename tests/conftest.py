@@ -34,13 +34,7 @@ settings.load_profile("connections")
 # Thousands of tests are made and stay: looking for garbage among them took a third of the collection.
 gc.disable()
 
-_LONG = (
-    "test_scenarios.py",
-    "test_openapi.py",
-    "test_outage.py",
-    "test_processes.py",
-    "test_slow_clients.py",
-)
+_LONG = ("test_scenarios.py", "test_outage.py", "test_processes.py", "test_slow_clients.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.world import World
 
+pytestmark = pytest.mark.fuzz
+
 FEW = ["--max-examples=5", "--generation-deterministic"]
 
 
