@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from domain.connection import ACTIVE, DISCONNECTED, ERROR, PENDING
 from domain.errors import ConcurrentChange, ConnectionNotFound, GatewayTimeout
 from tests.application.world import World, nango_id
+
+if TYPE_CHECKING:
+    from domain.connection import Connection
 
 # ── one state, many callers ───────────────────────────────────────────────────────────────────────────
 
@@ -191,14 +195,19 @@ async def test_an_abandoned_attempt_does_not_end_what_came_back_in_time(world: W
 # ── what a loser leaves at Nango ──────────────────────────────────────────────────────────────────────
 
 
-async def test_a_loser_that_nango_finishes_late_is_removed_once_the_winner_is_stored(world: World) -> None:
+async def _a_loser_comes_late(world: World) -> Connection:
+    """Of two authorizations the second wins, then Nango finishes the first; give the winner's connection."""
     slow, quick = await world.auth_url(), await world.auth_url()
     world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
     await world.come_back(slow.url)
     await world.later(seconds=60)
     await world.come_back(quick.url)
     await world.nango_finishes(slow.url)
-    winner = await world.connection(quick.connection_id)
+    return await world.connection(quick.connection_id)
+
+
+async def test_a_loser_that_nango_finishes_late_is_removed_once_the_winner_is_stored(world: World) -> None:
+    winner = await _a_loser_comes_late(world)
     assert len(world.grants()) == 2
     await world.work_for(minutes=2)
     assert world.grants() == {winner.nango_id}
@@ -219,12 +228,7 @@ async def test_a_second_grant_of_the_same_attempt_is_removed(world: World) -> No
 
 async def test_a_late_grant_of_a_reconnect_is_not_taken_from_its_winner(world: World) -> None:
     connection = await world.in_error()
-    slow, quick = await world.auth_url(), await world.auth_url()
-    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
-    await world.come_back(slow.url)
-    await world.later(seconds=60)
-    await world.come_back(quick.url)
-    await world.nango_finishes(slow.url)  # the same Nango id, now under the loser's tags
+    await _a_loser_comes_late(world)  # with the same Nango id, which has the loser's tags now
     await world.work_for(minutes=5)
     assert world.grants() == {connection.nango_id}
     assert (await world.connection(connection.id)).status is ACTIVE
@@ -261,12 +265,7 @@ async def test_a_reconnect_that_succeeds_while_it_is_given_up_is_found_active_by
 
 async def test_another_account_that_a_loser_of_a_reconnect_brings_late_is_told(world: World) -> None:
     connection = await world.in_error()
-    slow, quick = await world.auth_url(), await world.auth_url()
-    world.gateway.fail_with(GatewayTimeout(), ["relay_callback"])
-    await world.come_back(slow.url)
-    await world.later(seconds=60)
-    await world.come_back(quick.url)
-    await world.nango_finishes(slow.url)
+    await _a_loser_comes_late(world)
     world.answer(connection, 200, {"id": "acct_2", "name": "Somebody else"})
     await world.work_for(minutes=2)
     assert (await world.connection(connection.id)).external_account_id == "acct_2"

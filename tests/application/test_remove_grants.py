@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
-from application.ports import Job, JobKind
+from adapters.system.ids import SystemIds
+from application.owed import removal
 from domain.connection import DISCONNECTED, ERROR
 from domain.errors import (
     ConcurrentChange,
@@ -18,6 +20,9 @@ from domain.errors import (
     IntegrationMissing,
 )
 from tests.application.world import COMPANY, World, nango_id
+
+if TYPE_CHECKING:
+    from domain.connection import Connection
 
 VERBS = pytest.mark.parametrize("verb", ["delete", "disconnect"])
 
@@ -30,35 +35,22 @@ async def _nothing_is_owed(world: World) -> bool:
 # ── here ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def _removed(world: World, connection: Connection, **named: str | None) -> None:
+    """Have the worker do a removal that nothing here owes."""
+    async with world.store.begin() as tx:
+        await tx.jobs.add(removal(connection, SystemIds(), due_at=tx.now, **named))
+    await world.work()
+
+
 async def test_a_removal_that_names_the_grant_in_use_removes_nothing(world: World) -> None:
     connection = await world.authorize()
-    async with world.store.begin() as tx:
-        job = Job(
-            id="mistaken",
-            kind=JobKind.REMOVE,
-            company_id=connection.company_id,
-            connection_id=connection.id,
-            due_at=tx.now,
-            integration=connection.integration,
-            nango_id=connection.nango_id,
-        )
-        await tx.jobs.add(job)
-    await world.work()
+    await _removed(world, connection, integration=connection.integration, nango_id=connection.nango_id)
     assert world.grants() == {nango_id(connection)}
 
 
 async def test_a_removal_that_finds_the_grant_as_it_was_authorized_owes_no_look(world: World) -> None:
     connection = await world.authorize()
-    async with world.store.begin() as tx:
-        job = Job(
-            id="early",
-            kind=JobKind.REMOVE,
-            company_id=connection.company_id,
-            connection_id=connection.id,
-            due_at=tx.now,
-        )
-        await tx.jobs.add(job)
-    await world.work()
+    await _removed(world, connection)
     assert await _nothing_is_owed(world)
 
 
